@@ -1,0 +1,195 @@
+"""What a baseline is given, what it gives back, and what it may count on.
+
+A baseline writes no file, reads no argv and computes no metric: it trains a generator on a corpus, telling the `Run` it
+is handed how it goes and where it can be interrupted.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from baselines.merging import merge
+from tasks.base import Corpus, Ragged
+
+Budget = Literal["smoke", "small", "paper"]
+State = dict[str, torch.Tensor]
+
+
+class Diverged(Exception):
+    """Training left the finite numbers; the cell is counted as a failed run, with this message as its reason."""
+
+
+class BaselineConfig(BaseModel):
+    """Constants of a method, each with its source in a comment. Frozen; unknown names are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How text is drawn from a model: `greedy`, `sample` (at a temperature) or `beam` (with length normalisation).
+
+    The score of a beam hypothesis is its log-probability over `length ** length_penalty` (`</s>` counted).
+    """
+
+    method: Literal["greedy", "sample", "beam"] = "sample"
+    temperature: float = 1.0
+    beam_size: int = 1
+    length_penalty: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> Decoding:
+        """From `greedy`, `sample`, `sample@0.8`, `beam5`, `beam5@0.6` (the length penalty)."""
+        head, _, tail = text.partition("@")
+        try:
+            if head == "greedy" and not tail:
+                return cls("greedy")
+            if head == "sample":
+                temperature = float(tail or 1.0)
+                if temperature > 0:
+                    return cls("sample", temperature)
+            if head.startswith("beam"):
+                size = int(head[4:])
+                if size >= 1:
+                    return cls("beam", beam_size=size, length_penalty=float(tail or 1.0))
+        except ValueError:
+            pass
+        raise ValueError(f'decoding "{text}" is none of: greedy, sample, sample@TEMPERATURE, beamN, beamN@PENALTY')
+
+    def __str__(self) -> str:
+        if self.method == "greedy":
+            return "greedy"
+        if self.method == "sample":
+            return f"sample@{self.temperature:g}"
+        return f"beam{self.beam_size}@{self.length_penalty:g}"
+
+
+class NotTractable(Exception):
+    """This generator has no exact likelihood; NLL is reported as not computable, with this reason."""
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """What training gives back, and all that scoring needs. A `torch.nn.Module` has the last two already.
+
+    Emitted sequences end in `</s>` where one was emitted; one without was stopped by the length limit.
+    """
+
+    def sample(self, n: int, *, temperature: float, rng: torch.Generator) -> Ragged:
+        """Free tasks: `n` sequences by ancestral sampling."""
+        ...
+
+    def generate(self, sources: Ragged, *, decoding: Decoding, rng: torch.Generator) -> Ragged:
+        """Conditional tasks: one sequence a source, in the sources' order."""
+        ...
+
+    def token_log_probs(self, targets: Ragged, sources: Ragged | None = None) -> npt.NDArray[np.float64]:
+        """Natural log-probability of each target token at temperature 1, aligned with `targets.flat`.
+
+        Raises:
+            NotTractable: the model has no exact likelihood.
+        """
+        ...
+
+    def state_dict(self) -> Mapping[str, Any]: ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
+
+
+class Run(Protocol):
+    """What `fit` is handed: the cell's device, seeds, log and safe points."""
+
+    device: torch.device
+
+    def rng(self, purpose: str) -> torch.Generator:
+        """The CPU random stream of a purpose, seeded by (task, seed, purpose); the same object at each call.
+
+        The states of all streams (and torch's global one, which dropout uses) are part of every checkpoint.
+        """
+        ...
+
+    def log(self, stage: str, step: int, **figures: float) -> None:
+        """One line of the training curve.
+
+        Raises:
+            Diverged: a figure is not finite.
+        """
+        ...
+
+    def progress(self, stage: str, done: int, total: int, **figures: float) -> None:
+        """What a person watching sees; cheap enough for every step."""
+        ...
+
+    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
+        """A safe point: `state()` (tensors, numbers, strings, lists and dicts of them) is called and saved if a save is
+        due, and a wish to stop is honoured here. Call it often, at points from which `fit` can go on exactly."""
+        ...
+
+    def resume(self) -> dict[str, Any] | None:
+        """The state last saved, with the random streams set back to it; None on a fresh start."""
+        ...
+
+    def pretrained(self, spec: Mapping[str, Any], train: Callable[[Run], State]) -> State:
+        """The weights that `train` gives, computed once for all cells of this (task, data, seed) with an equal `spec`.
+
+        `train` gets a run of its own with its own streams, log and safe points, so that its result depends on `spec`
+        and the seed alone.
+        """
+        ...
+
+    def snapshot(self, stage: str, generator: Generator) -> None:
+        """Keeps the weights as they are now, to be scored as `stage` beside the final ones (`pretrain`)."""
+        ...
+
+
+class Baseline(ABC):
+    """A method: configuration, `build` and `fit`.
+
+    Attributes:
+        version: goes up whenever the same config and seed would give another result.
+        adversarial: trains against a discriminator; its table row shows the pre-training scores beside the final.
+        budgets: presets of `Config` by budget; a key `small/translation` or `small/conditional` refines `small`.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    summary: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    adversarial: ClassVar[bool] = False
+    Config: ClassVar[type[BaselineConfig]] = BaselineConfig
+    budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def __init__(self, config: BaselineConfig | None = None) -> None:
+        self.config: Any = config if config is not None else self.Config()
+
+    @classmethod
+    def preset(cls, budget: str, task: str, kind: str) -> dict[str, Any]:
+        """The budget's settings for a task: general first, then those of the kind, then those of the task."""
+        merged: dict[str, Any] = {}
+        for key in (budget, f"{budget}/{kind}", f"{budget}/{task}"):
+            merged = merge(merged, cls.budgets.get(key, {}))
+        return merged
+
+    def supports(self, corpus: Corpus) -> str | None:  # noqa: ARG002 - the default takes every corpus
+        """None, or the reason why this method can't be trained on this corpus; the table shows it."""
+        return None
+
+    def pretraining(self, corpus: Corpus) -> Mapping[str, Any] | None:  # noqa: ARG002
+        """The spec this method will ask `Run.pretrained` for, if any, so that a scheduler can run it once first."""
+        return None
+
+    @abstractmethod
+    def build(self, corpus: Corpus) -> Generator:
+        """The generator, untrained, in the shape that `fit` gives back, so that saved weights can be loaded."""
+
+    @abstractmethod
+    def fit(self, corpus: Corpus, run: Run) -> Generator:
+        """Trains. Must go on from `run.resume()` when that gives a state, and end as if never interrupted."""

@@ -1,0 +1,73 @@
+"""What every autoregressive network offers to training, decoding and rollouts.
+
+One interface for free and conditional models: a free one has no memory. Networks give *features*, and the output layer
+is separate, so that a loss can run in chunks and never hold [batch, time, vocab] for backward.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+State = tuple[Tensor, ...]  # each [batch, ...]: rows can be picked, repeated and reordered by index along dimension 0
+Memory = tuple[Tensor, ...]  # each [batch, ...]: what the encoder gives; () for a free model
+
+
+class AutoregressiveNet(nn.Module, ABC):
+    """p(y_t | y_<t, x) over `vocab_size` tokens; reads ids `0 .. vocab_size + 1` (`bos` and `pad` are the last two).
+
+    Attributes:
+        output: the output layer, features -> logits [..., vocab].
+    """
+
+    vocab_size: int
+    output: nn.Linear
+
+    def encode(self, sources: Tensor, lengths: Tensor) -> Memory:  # noqa: ARG002
+        """Reads sources [batch, source time] (padded), lengths [batch]. A free model has nothing to read."""
+        return ()
+
+    @abstractmethod
+    def initial_state(self, batch: int, memory: Memory) -> State:
+        """The state before `bos` is read."""
+
+    @abstractmethod
+    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+        """Reads one token a row: tokens [batch] -> features [batch, features], the next state."""
+
+    @abstractmethod
+    def forward(self, inputs: Tensor, memory: Memory = ()) -> Tensor:
+        """Teacher forcing: inputs [batch, time], starting with `bos` -> features [batch, time, features].
+
+        Equal to `step` token by token.
+        """
+
+    @contextmanager
+    def fixed_weights(self) -> Iterator[None]:
+        """The caller's word that no weight changes inside and no gradient is wanted.
+
+        `step` may then use what depends on the weights alone, computed once.
+        """
+        yield
+
+    def states(self, inputs: Tensor, memory: Memory) -> tuple[Tensor, State]:
+        """Like `forward`, with the state after each token kept: tensors [time, batch, ...].
+
+        Rollouts start from these, so that no prefix is run a second time.
+        """
+        state = self.initial_state(len(inputs), memory)
+        features, states = [], []
+        for token in inputs.unbind(1):
+            feature, state = self.step(token, state, memory)
+            features.append(feature)
+            states.append(state)
+        return torch.stack(features, 1), tuple(torch.stack(parts) for parts in zip(*states, strict=True))
+
+
+def pick(tensors: tuple[Tensor, ...], rows: Tensor) -> tuple[Tensor, ...]:
+    """The named rows of every tensor of a state or memory."""
+    return tuple(tensor.index_select(0, rows) for tensor in tensors)

@@ -1,0 +1,1 @@
+"""Training loops and estimators that methods share."""

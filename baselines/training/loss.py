@@ -1,0 +1,89 @@
+"""Cross-entropy from features, in chunks: logits of [tokens, vocab] never exist whole, nor wait for backward.
+
+The gradients are found in the forward pass, chunk by chunk, while the chunk's logits are still in the cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from baselines.sampling import chunk_rows
+
+
+def cross_entropy(
+    features: Tensor, output: nn.Linear, targets: Tensor, weights: Tensor | None = None, label_smoothing: float = 0.0
+) -> Tensor:
+    """Sum over tokens of -log p(target), in nats; with `weights`, each token's part times its weight.
+
+    Args:
+        features: [tokens, features].
+        output: the output layer.
+        targets: [tokens].
+        weights: [tokens], constants (rewards, for a policy gradient); None is 1 each.
+        label_smoothing: this share of the target's probability is spread evenly over the vocabulary.
+    """
+    if weights is None:
+        weights = features.new_ones(len(targets))
+    return _CrossEntropy.apply(features, output.weight, output.bias, targets, weights, label_smoothing)
+
+
+@torch.no_grad()
+def log_probs(features: Tensor, output: nn.Linear, targets: Tensor) -> Tensor:
+    """Natural log-probability of each target: features [tokens, features], targets [tokens] -> [tokens]."""
+    size = chunk_rows(output.out_features, features.device)
+    parts = [features.new_zeros(0)]
+    for part, target in zip(features.split(size), targets.split(size), strict=True):
+        logits = output(part)
+        parts.append(logits.gather(1, target[:, None]).squeeze(1) - logits.logsumexp(1))
+    return torch.cat(parts)
+
+
+class _CrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, weights: Tensor, smoothing: float
+    ) -> Tensor:
+        wants = any(ctx.needs_input_grad)
+        total = features.new_zeros(())
+        grad_features = torch.empty_like(features)
+        # One more column than the weight has: the bias is the weight of a feature that is always 1.
+        grad_layer = weight.new_zeros(weight.shape[0], weight.shape[1] + 1)
+        size = chunk_rows(weight.shape[0], features.device)
+        for start in range(0, len(targets), size):
+            chunk = slice(start, start + size)
+            x, y, w = features[chunk], targets[chunk, None], weights[chunk, None]
+            loss, unnormalised, mass = _chunk(torch.addmm(bias, x, weight.t()), y, smoothing)
+            total += loss @ w.squeeze(1)
+            if wants:
+                # d loss / d logits is `unnormalised / mass`; the small matrices are divided instead of the large one.
+                scale = w / mass
+                torch.mul(unnormalised @ weight, scale, out=grad_features[chunk])
+                grad_layer.addmm_(unnormalised.t(), torch.cat([x * scale, scale], 1))
+        ctx.save_for_backward(grad_features, grad_layer)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        grad_features, grad_layer = ctx.saved_tensors
+        return grad_features * grad, grad_layer[:, :-1] * grad, grad_layer[:, -1] * grad, None, None, None
+
+
+def _chunk(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Losses [rows]; the logits' gradient before division by the mass [rows, vocab]; the mass [rows, 1].
+
+    Works in the logits' memory.
+    """
+    top = logits.amax(1, keepdim=True)
+    aim = logits.gather(1, targets)
+    if smoothing:
+        aim = (1 - smoothing) * aim + smoothing * logits.mean(1, keepdim=True)
+    exponents = logits.sub_(top).exp_()
+    mass = exponents.sum(1, keepdim=True)
+    loss = top + mass.log() - aim
+    exponents.scatter_add_(1, targets, (smoothing - 1) * mass)
+    if smoothing:
+        exponents.sub_(mass * (smoothing / logits.shape[1]))
+    return loss.squeeze(1), exponents, mass

@@ -1,0 +1,114 @@
+"""Maximum likelihood with teacher forcing, stopped early: the `mle` baseline, and where adversarial methods start from."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from baselines.base import BaselineConfig, Run, State
+from baselines.neural import NetConfig, NeuralGenerator, build_net
+from baselines.nets.base import AutoregressiveNet
+from baselines.nets.lstm import initialise
+from baselines.training.batches import Collator, Rows, bucketed
+from baselines.training.loss import cross_entropy
+from tasks.base import Corpus, Split
+
+MLE_VERSION = 1  # goes up whenever an equal config and seed would give other weights
+STAGE = "pretrain"
+
+
+class MLEConfig(BaselineConfig):
+    """Generator and optimisation. An *interval* is what lies between two looks at valid: an epoch, or `interval` steps."""
+
+    net: NetConfig = NetConfig()
+    epochs: PositiveInt = 30  # at most; in intervals where `interval` is set
+    interval: PositiveInt | None = None
+    batch: PositiveInt = 64
+    learning_rate: PositiveFloat = 2e-3
+    schedule: Literal["constant", "plateau", "linear"] = "plateau"
+    decay: PositiveFloat = 0.5  # plateau: the rate is multiplied by this after an interval without improvement
+    patience: PositiveInt = 3  # intervals without improvement, then training ends
+    clip: PositiveFloat = 5.0  # of the gradient's global norm
+    label_smoothing: NonNegativeFloat = Field(default=0.0, lt=1.0)
+    valid_rows: PositiveInt = 2000  # the first of valid, looked at after each interval
+
+
+@dataclass
+class Course:
+    """How far training is: with weights, optimiser and random streams, all that an interruption must not lose."""
+
+    step: int = 0
+    order_seed: int = 0  # of the present pass over the data
+    best: float = math.inf  # valid NLL, nats per token
+    stale: int = 0  # intervals since
+    scale: float = 1.0  # of the learning rate, by plateaus
+
+
+def pretrain(corpus: Corpus, config: MLEConfig, run: Run) -> State:
+    """The network's weights after maximum likelihood, shared by all methods that ask with an equal config.
+
+    Returns:
+        A state dict for `build_net(corpus, config.net)`.
+    """
+
+    def train(own: Run) -> State:
+        net = build_net(corpus, config.net)
+        initialise(net, config.net.init, config.net.init_scale, own.rng("init"))
+        return train_mle(net.to(own.device), corpus, config, own)
+
+    return run.pretrained(pretraining_spec(corpus, config), train)
+
+
+def pretraining_spec(corpus: Corpus, config: MLEConfig) -> dict[str, Any]:
+    """What the pre-trained weights depend on, besides task, data and seed."""
+    settings = config.model_dump(mode="json")
+    if corpus.kind == "free":  # sizes that a free network does not have can't set two checkpoints apart
+        for name in ("encoder", "attention", "readout", "input_feeding"):
+            del settings["net"][name]
+    return {"method": "mle", "version": MLE_VERSION, **settings}
+
+
+def train_mle(net: AutoregressiveNet, corpus: Corpus, config: MLEConfig, run: Run) -> State:
+    """Trains in place until valid stops improving or the budget is spent.
+
+    Args:
+        net: on `run.device`, initialised.
+
+    Returns:
+        The weights that were best on valid.
+    """
+    train = corpus.splits["train"]
+    passes = -(-len(train) // config.batch)  # steps in one pass over the data
+    interval = config.interval or passes
+    total = config.epochs * interval
+    optimiser = torch.optim.Adam(net.parameters(), lr=config.learning_rate, fused=True)
+    course, tally, best = _start(net, optimiser, run)
+    collator, batches = Collator.of(corpus), list[Rows]()
+    net.train()
+    while course.step < total and course.stale < config.patience:
+        place = course.step % passes
+        if place == 0:
+            course.order_seed = int(torch.randint(2**62, (), generator=run.rng("order")))
+        if place == 0 or not batches:
+            batches = bucketed(train.targets, train.sources, config.batch, course.order_seed)
+        _set_rate(optimiser, config, course, total)
+        tally += _step(net, optimiser, train, batches[place], collator, config)
+        course.step += 1
+        if course.step % 20 == 0:
+            run.progress(STAGE, course.step, total, nll=float(tally[0] / tally[1]))
+        if course.step % interval == 0:
+            valid_nll = _valid_nll(net, corpus, config)
+            run.log(STAGE, course.step, train_nll=float(tally[0] / tally[1]), valid_nll=valid_nll)
+            tally.zero_()
+            if _improved(course, valid_nll, config):
+                best = copy.deepcopy(net.state_dict())
+        run.checkpoint(lambda: _state(net, optimiser, course, tally, best))
+    return best

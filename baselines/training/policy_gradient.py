@@ -1,0 +1,118 @@
+"""REINFORCE on sampled sequences with a reward for every token (Yu et al. 2017, eq. 8; Williams 1992)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from baselines.nets.base import AutoregressiveNet
+
+CELLS = 1 << 22  # logits kept at once for the backward pass: 16 MB of float32
+
+Scale = Literal["sequence", "sum"]
+BaselineKind = Literal["none", "moving_average"]
+
+
+class RewardBaseline:
+    """What is taken from every reward: nothing, as in the paper, or an exponential moving average of the mean reward."""
+
+    def __init__(self, kind: BaselineKind, decay: float) -> None:
+        self.kind, self.decay = kind, decay
+        self.value: float | None = None
+
+    def advantage(self, rewards: Tensor, emitted: Tensor) -> Tensor:
+        """rewards [batch, time], emitted [batch, time] -> what weighs each token's log-probability; 0 where masked.
+
+        The first batch is compared with its own mean; after that a batch with the average before it, so that a reward
+        does not sit in its own baseline.
+        """
+        if self.kind == "none":
+            return rewards * emitted
+        mean = float((rewards * emitted).sum() / emitted.sum())
+        before = mean if self.value is None else self.value
+        self.value = self.decay * before + (1 - self.decay) * mean
+        return (rewards - before) * emitted
+
+
+def policy_gradient_step(
+    net: AutoregressiveNet,
+    optimizer: torch.optim.Optimizer,
+    features: Tensor,
+    tokens: Tensor,
+    advantages: Tensor,
+    emitted: Tensor,
+    *,
+    scale: Scale,
+    clip: float,
+) -> dict[str, Tensor]:
+    """One step up E[sum_t log p(y_t | y_<t) Q(t)].
+
+    Args:
+        features: [batch, time, features], teacher-forced on the sampled tokens, with gradient.
+        tokens: the sampled tokens [batch, time].
+        advantages: [batch, time].
+        emitted: [batch, time], True up to and with `</s>`; other places give no loss and no gradient.
+        scale: `sequence`: summed over time, averaged over the batch (the paper's expectation over sequences); `sum`:
+            summed over both (the official code). With Adam they differ only in how often `clip` bites.
+        clip: largest global norm of the gradient.
+
+    Returns:
+        loss, gradient (its norm before clipping) and entropy (mean -log p of the sampled tokens, nats).
+    """
+    optimizer.zero_grad(set_to_none=True)
+    places = emitted.flatten().nonzero().squeeze(1)
+    weights = advantages.flatten()[places] / (len(tokens) if scale == "sequence" else 1)
+    loss, surprise = backward_in_parts(net.output, features.flatten(0, 1)[places], tokens.flatten()[places], weights)
+    gradient = nn.utils.clip_grad_norm_(net.parameters(), clip)
+    optimizer.step()
+    return {"loss": loss, "gradient": gradient, "entropy": surprise / len(places)}
+
+
+def backward_in_parts(output: nn.Linear, features: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Back-propagates sum_i weights_i * -log softmax(output(features_i))[targets_i], some rows at a time.
+
+    Only one part's logits are alive at any moment, so that memory does not grow with batch * time * vocab.
+
+    Returns:
+        The loss, and the unweighted sum of -log p; both without gradient.
+    """
+    rows = max(1, CELLS // output.out_features)
+    loss, surprise = features.new_zeros(()), features.new_zeros(())
+    gradients = []
+    for part, target, weight in zip(features.split(rows), targets.split(rows), weights.split(rows), strict=True):
+        leaf = part.detach().requires_grad_()
+        nll = F.cross_entropy(output(leaf), target, reduction="none")
+        weighted = (nll * weight).sum()
+        weighted.backward()
+        gradients.append(leaf.grad)
+        loss, surprise = loss + weighted.detach(), surprise + nll.detach().sum()
+    features.backward(torch.cat([g for g in gradients if g is not None]))
+    return loss, surprise
+
+
+@contextmanager
+def without_dropout(net: nn.Module) -> Iterator[None]:
+    """Training mode with every dropout rate at 0: the policy whose gradient is wanted is the one that sampled.
+
+    Evaluation mode would do, but cuDNN's recurrent layers only give gradients in training mode.
+    """
+    changed: list[tuple[Any, str, float]] = []
+    training = net.training
+    for module in net.modules():
+        for name in ("p", "dropout"):
+            rate = getattr(module, name, None)
+            if isinstance(rate, float) and isinstance(module, nn.Dropout | nn.RNNBase):
+                changed.append((module, name, rate))
+                setattr(module, name, 0.0)
+    net.train()
+    try:
+        yield
+    finally:
+        net.train(training)
+        for module, name, rate in changed:
+            setattr(module, name, rate)

@@ -1,0 +1,158 @@
+"""Sampling that keeps its states, and Monte-Carlo rollouts from every prefix as one batch (Yu et al. 2017, section 3.1).
+
+The states of a sampled sequence are kept after every token, so that no prefix is ever run a second time, and the first
+tokens of a prefix's rollouts share one distribution. At a time step all rollouts that are under way advance together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from baselines.nets.base import AutoregressiveNet, Memory, State, pick
+from baselines.sampling import draw
+
+CELLS = 1 << 19  # logits made at once on a CPU: 2 MB of float32, so that softmax and search stay in the cache
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Sequences with the network's inner life at each step.
+
+    Attributes:
+        tokens: [batch, time], `pad` after `</s>`.
+        lengths: [batch], `</s>` included.
+        features: [time, batch, features]: place t predicts token t (from 0).
+        states: each [time, batch, ...], in step with `features`.
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+    features: Tensor
+    states: State
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """Completions of every prefix that has a continuation.
+
+    Attributes:
+        tokens: [rows, time], prefix included, `pad` after `</s>`; rows ordered by (prefix length, item, rollout).
+        items: for prefix lengths 1, 2, ..., time - 1 the items longer than that.
+        n: rollouts of each prefix.
+    """
+
+    tokens: Tensor
+    items: tuple[Tensor, ...]
+    n: int
+
+
+def draw_tokens(net: AutoregressiveNet, features: Tensor, uniforms: Tensor) -> Tensor:
+    """Tokens by inverse CDF: features [rows, features], uniforms [rows, k] -> [rows, k].
+
+    On a CPU a few rows at a time, so that their logits never leave the cache.
+    """
+    rows = max(1, CELLS // net.vocab_size) if features.device.type == "cpu" else max(1, (1 << 28) // net.vocab_size)
+    parts = zip(features.split(rows), uniforms.split(rows), strict=True)
+    return torch.cat([draw(net.output(part), u) for part, u in parts])
+
+
+@torch.no_grad()
+def sample_with_states(
+    net: AutoregressiveNet, memory: Memory, uniforms: Tensor, *, bos: int, pad: int, eos: int | None
+) -> Sampled:
+    """One sequence a row of `uniforms` [batch, time], of at most `time` tokens.
+
+    Token t of row b is the one whose cumulative probability first exceeds `uniforms[b, t]`.
+    """
+    batch, time = uniforms.shape
+    state = net.initial_state(batch, memory)
+    token = uniforms.new_full((batch,), bos, dtype=torch.long)
+    ended = torch.zeros_like(token, dtype=torch.bool)
+    tokens, features, states = [], [], []
+    for t in range(time):
+        feature, state = net.step(token, state, memory)
+        token = draw_tokens(net, feature, uniforms[:, t : t + 1]).squeeze(1).masked_fill(ended, pad)
+        tokens.append(token)
+        features.append(feature)
+        states.append(state)
+        if eos is not None:
+            ended = ended | (token == eos)
+    drawn = torch.stack(tokens, 1)
+    kept = tuple(torch.stack(parts) for parts in zip(*states, strict=True))
+    return Sampled(drawn, (drawn != pad).sum(1), torch.stack(features), kept)
+
+
+@torch.no_grad()
+def roll_out(
+    net: AutoregressiveNet, memory: Memory, sampled: Sampled, uniforms: Tensor, *, pad: int, eos: int | None
+) -> Rollouts:
+    """Completes every prefix y_1..y_t, 1 <= t < length, of every sequence n times.
+
+    Args:
+        memory: the encoder's, one row a sequence: it is reused, never computed again.
+        sampled: features and states of the rollout policy after each token.
+        uniforms: [time - 1, batch, n, time]; `[t - 1, b, i, s]` draws the token at place s of rollout i of prefix t.
+    """
+    time, n = uniforms.shape[3], uniforms.shape[2]
+    items = alive(sampled.lengths, time, always=eos is None)
+    owner = torch.cat([chosen.repeat_interleave(n) for chosen in items])  # [rows] the item each rollout belongs to
+    draws = torch.cat([uniforms[t][chosen].flatten(0, 1) for t, chosen in enumerate(items)])  # [rows, time]
+    tokens = _prefixes(sampled.tokens, items, n, pad)
+    live = owner[:0]  # the rollouts under way
+    state: State = ()
+    features = sampled.features[0][:0]
+    started = 0
+    for s in range(1, time):
+        fresh = items[s - 1]
+        first = draw_tokens(net, sampled.features[s][fresh], draws[started : started + len(fresh) * n, s].view(-1, n))
+        token = first.flatten()
+        if s > 1:
+            token = torch.cat([draw_tokens(net, features, draws[live, s : s + 1]).squeeze(1), token])
+        live = torch.cat([live, torch.arange(started, started + len(fresh) * n, device=live.device)])
+        started += len(fresh) * n
+        tokens[live, s] = token
+        if s == time - 1:
+            break
+        begun = tuple(part[s][fresh].repeat_interleave(n, 0) for part in sampled.states)
+        state = tuple(torch.cat(parts) for parts in zip(state, begun, strict=True)) if state else begun
+        if eos is not None:
+            going = (token != eos).nonzero().squeeze(1)
+            live, token, state = live[going], token[going], pick(state, going)
+        features, state = net.step(token, state, pick(memory, owner[live]))
+    return Rollouts(tokens, items, n)
+
+
+def alive(lengths: Tensor, time: int, *, always: bool) -> tuple[Tensor, ...]:
+    """For prefix lengths 1 .. time - 1 the items that are longer; `always`: all of them, known without looking."""
+    everyone = torch.arange(len(lengths), device=lengths.device)
+    if always:
+        return (everyone,) * (time - 1)
+    return tuple(everyone[lengths > t] for t in range(1, time))
+
+
+def _prefixes(tokens: Tensor, items: tuple[Tensor, ...], n: int, pad: int) -> Tensor:
+    """Each prefix n times, `pad` after it: [rows, time]."""
+    parts = []
+    for t, chosen in enumerate(items, 1):
+        part = tokens[chosen].repeat_interleave(n, 0)
+        part[:, t:] = pad
+        parts.append(part)
+    return torch.cat(parts)
+
+
+def spread(values: Tensor, rollouts: Rollouts, final: Tensor, lengths: Tensor) -> Tensor:
+    """Q(t) [batch, time]: before the end the mean of `values` [rows] over a prefix's rollouts, at the end `final` [batch].
+
+    Places after a sequence's end are 0.
+    """
+    time = rollouts.tokens.shape[1]
+    rewards = final.new_zeros(len(final), time)
+    done = 0
+    for t, chosen in enumerate(rollouts.items):
+        count = len(chosen) * rollouts.n
+        rewards[chosen, t] = values[done : done + count].view(-1, rollouts.n).mean(1)
+        done += count
+    return rewards.scatter_(1, (lengths - 1).unsqueeze(1), final.unsqueeze(1))

@@ -1,0 +1,154 @@
+"""The verbs: run, list, score, report. Heavy imports happen inside a verb, so that --help answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from bench import __version__
+
+EPILOG = """\
+examples:
+  run_bench.py                                        the quickstart: all tasks, embedded data, under four minutes
+  run_bench.py run --tasks poetry --seeds 5           one task, five seeds
+  run_bench.py run --tasks speech --data my.txt       your own text, one line an example
+  run_bench.py run --plugin my_gan.py --baselines mle,my_gan
+  run_bench.py score samples.txt --references test.txt
+  run_bench.py report results/runs/quickstart
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="run_bench.py",
+        description="Trains text generators beside honest MLE baselines, scores them, and makes tables.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"gantlet {__version__}")
+    verbs = top.add_subparsers(dest="verb", metavar="VERB")
+    _run(verbs.add_parser("run", help="train, score and tabulate a grid (the default; without arguments: quickstart)"))
+    _list(verbs.add_parser("list", help="what there is: tasks, baselines, metrics, grids"))
+    _score(verbs.add_parser("score", help="score a file of samples, or a finished run anew, without training"))
+    _report(verbs.add_parser("report", help="write and print a run's tables again"))
+    return top
+
+
+def _run(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("grid", nargs="?", help="a TOML file, or the name of a grid that comes with the suite")
+    _data_flags(verb)
+    verb.add_argument("--tasks", type=_names, help="as poetry,translation")
+    verb.add_argument("--baselines", type=_names, help="as mle,seqgan")
+    verb.add_argument("--against", type=_names, help="more baselines, beside those of --plugin")
+    verb.add_argument("--seeds", type=_seeds, help="how many (5 = seeds 0 to 4), or which (3,7)")
+    verb.add_argument(
+        "--budget", choices=("smoke", "small", "paper"), help="presets: seconds, minutes, the paper's own"
+    )
+    verb.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME.KEY=VALUE")
+    verb.add_argument("--plugin", dest="plugins", action="append", metavar="FILE.py[:CLASS]", help="your own method")
+    verb.add_argument("--out", help="the run directory (default: results/runs/NAME)")
+    verb.add_argument("--samples", type=_positive, help="free tasks: at most this many samples (default 10000)")
+    verb.add_argument("--decodings", type=_names, help="as greedy,beam5 or sample@0.8")
+    verb.add_argument("--limit", type=_positive, help="at most this many rows of each split, for a quick try")
+    verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    verb.add_argument("--workers", type=_positive, help="cells at a time (default: a core each, or one on a GPU)")
+    verb.add_argument("--threads", type=_positive, default=1, help="CPU threads a cell")
+    verb.add_argument("--deterministic", action="store_true", help="deterministic kernels on a GPU (slower)")
+    verb.add_argument("--overwrite", nargs="?", const="all", type=_names, metavar="NAMES",
+                      help="do again cells of these baselines made with other settings (all when none is named)")  # fmt: skip
+    verb.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS")
+    verb.add_argument("--tensorboard", action="store_true", help="also write TensorBoard logs (extra [tensorboard])")
+    verb.add_argument("--progress", choices=("auto", "live", "plain", "none"), default="auto")
+    verb.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
+
+
+def _list(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("what", nargs="?", choices=("tasks", "baselines", "metrics", "grids", "data"))
+    verb.add_argument("--plugin", dest="plugins", action="append", metavar="FILE.py[:CLASS]")
+    verb.add_argument("--data", metavar="DIR|FILE", help="say which sets are there")
+
+
+def _score(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("samples", help="a text file, one sample a line; or a run directory, scored anew")
+    verb.add_argument("--task", help="score against this task's test data, with its metrics")
+    _data_flags(verb)
+    verb.add_argument("--references", help="score against the lines of this file instead")
+    verb.add_argument("--train", help="training text, one line an example: for the copied rate")
+    verb.add_argument("--paired", action="store_true", help="line i of --references answers sample i (else: a pool)")
+    verb.add_argument("--metrics", type=_names, help="as bleu-2,self-bleu-2 (default: those of the task)")
+    verb.add_argument("--tokens", help="how text is cut: word-lower, word, char, space, ...")
+    verb.add_argument("--set", dest="settings", action="append", default=[], metavar="TASK.KEY=VALUE")
+    verb.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def _report(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("run", help="a run directory")
+
+
+def _data_flags(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--data", metavar="DIR|FILE", help="a folder of sets, a text file, hub, or embedded "
+                      "(default: GANTLET_DATA, else embedded)")  # fmt: skip
+    verb.add_argument("--field", dest="fields", action="append", default=[], metavar="OURS=THEIRS",
+                      help="a field's name in the data, as text=caption")  # fmt: skip
+    verb.add_argument("--allow-overlap", action="store_true", default=None,
+                      help="go on, with a mark, when rows stand in two splits")  # fmt: skip
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not a count of 1 or more")
+    return value
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    numbers = tuple(int(part) for part in text.split(","))
+    if len(numbers) == 1 and "," not in text:
+        return tuple(range(_positive(text)))
+    return numbers
+
+
+def fields_of(pairs: Sequence[str]) -> dict[str, str]:
+    from bench.errors import UserError
+
+    out = {}
+    for pair in pairs:
+        ours, equals, theirs = pair.partition("=")
+        if not (ours and equals and theirs):
+            raise UserError(f'--field "{pair}" is not OURS=THEIRS, as text=caption.')
+        out[ours] = theirs
+    return out
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command. Exit codes: 0 done, 1 some cells failed, 2 a mistake in what was asked, 130 stopped."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    asked = parser().parse_args(words or ["run"])
+    if asked.verb is None:
+        parser().print_help()
+        return 2
+    from bench.errors import UserError
+    from tasks.base import DataError
+
+    try:
+        return int(_verb(asked.verb)(asked))
+    except (UserError, DataError) as mistake:
+        print(f"error: {mistake}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
+def _verb(name: str) -> Any:
+    from bench import verbs
+
+    return getattr(verbs, f"{name}_verb")

@@ -1,0 +1,1 @@
+"""Engines submit cells and report their end; results travel by the store alone."""

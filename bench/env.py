@@ -1,0 +1,73 @@
+"""The machine a cell runs on: device, threads, determinism, memory, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from bench.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+PACKAGES = ("torch", "numpy", "sacrebleu", "rouge-score", "nltk", "sacremoses", "pandas", "safetensors", "tokenizers")
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto` takes CUDA where it works.
+
+    Raises:
+        UserError: `cuda` was asked for and isn't there.
+    """
+    import torch
+
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"--device {wanted}: this torch ({torch.__version__}) sees no CUDA device. Use --device cpu.")
+    return torch.device(wanted)
+
+
+def prepare_process(threads: int, deterministic: bool) -> None:
+    """Sets threads and, if asked, the deterministic mode; before any CUDA work."""
+    import torch
+
+    torch.set_num_threads(threads)
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS and cuDNN RNNs read it when CUDA starts
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Of this process so far: GPU memory on CUDA, else resident memory."""
+    if device.type == "cuda":
+        import torch
+
+        return float(torch.cuda.max_memory_allocated(device)) / 2**20
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    return "cpu"
+
+
+def environment(threads: int, deterministic: bool) -> dict[str, str]:
+    """Versions and settings that go with every result."""
+    found = {"python": platform.python_version(), "platform": platform.platform(), "threads": str(threads)}
+    found["deterministic"] = str(deterministic).lower()
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,291 @@
+"""From rows of values to tables: which values stand in one column, which in one line, and which in no table together.
+
+One table holds one (task, data, split, decoding). A column is one metric *with one signature*, so that two numbers in a
+column are always the same measurement. A line is one method with one configuration at one stage, over its seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeVar
+
+from bench.errors import UserError
+from bench.report.longfile import cell_order
+from bench.schema import ScoreRow
+from bench.stats import mean_interval
+from metrics.signature import differences
+
+# rows that no method made: those that say how good good is, and those that say how bad bad is
+TOP_ROWS: Mapping[str, str] = MappingProxyType({"entropy": "the oracle's entropy", "real": "held-out text"})
+FLOOR_ROWS: Mapping[str, str] = MappingProxyType({"ngram": "floor", "shuffled": "floor", "uniform": "floor"})
+REFERENCE_ROWS: Mapping[str, str] = MappingProxyType({**TOP_ROWS, **FLOOR_ROWS})
+
+DECODING_FIELDS = frozenset({"T", "dec"})  # text that no model made has neither
+FAILURES = ("failed", "diverged", "unsupported")
+NO_SEED = -1
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric measured in one way; `label` tells two ways apart with `[a]`, `[b]`."""
+
+    metric: str
+    signature: str
+    label: str
+    higher_is_better: bool | None
+    primary: bool
+
+
+@dataclass(frozen=True)
+class Value:
+    """One method on one metric.
+
+    Attributes:
+        by_seed: what could be computed.
+        half: half width of the 95 % interval over seeds; NaN with one seed.
+        reasons: by seed, why there is no value.
+        items: how many test items a value was computed from.
+    """
+
+    by_seed: Mapping[int, float]
+    mean: float
+    half: float
+    reasons: Mapping[int, str]
+    items: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A way in which cells of a line ended without a result."""
+
+    status: str
+    reason: str
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Mean training time of the cells, their highest memory; NaN, empty or 0 where nothing was trained."""
+
+    train_seconds: float
+    device: str
+    peak_memory_mb: float
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One method, configuration and stage; `before` are its values after pre-training, where it has any."""
+
+    baseline: str
+    config_hash: str
+    label: str
+    stage: str
+    values: Mapping[Column, Value]
+    seeds: tuple[int, ...]
+    failures: tuple[Failure, ...]
+    costs: Costs
+    before: Line | None = None
+
+    @property
+    def is_reference(self) -> bool:
+        return self.baseline in REFERENCE_ROWS
+
+    @property
+    def failed(self) -> int:
+        return sum(len(failure.seeds) for failure in self.failures)
+
+    def mean(self, column: Column) -> float:
+        return self.values[column].mean if column in self.values else math.nan
+
+
+@dataclass(frozen=True)
+class Table:
+    """Lines in no order yet (`ranking` gives them one); columns with the primary metric first."""
+
+    task: str
+    task_version: int
+    data: str
+    origin: str
+    split: str
+    decoding: str
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def primary(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.primary)
+
+    @property
+    def items(self) -> int:
+        """How many items the primary metric was computed from, at most."""
+        chosen = self.primary or self.columns
+        found = [line.values[column].items for line in self.lines for column in chosen if column in line.values]
+        return max(found, default=0)
+
+
+def build(rows: Iterable[ScoreRow]) -> list[Table]:
+    """All tables of a run, in an order that doesn't depend on which cell ended first.
+
+    Raises:
+        UserError: two cells give different values for the same method, configuration and seed.
+    """
+    tables = []
+    for group in _group(sorted(rows, key=cell_order), lambda row: (row.task, row.task_version, row.data, row.origin)):
+        failures = [row for row in group if is_failure(row)]
+        scored = [row for row in group if not is_failure(row)]
+        splits = sorted(_distinct(row.split for row in scored), key=lambda split: split != "test")
+        for split in splits or ["test"]:
+            here = [row for row in scored if row.split == split]
+            # a likelihood, or real text, doesn't depend on the decoding and stands in the table of each
+            for decoding in _distinct(row.decoding for row in here if row.decoding) or [""]:
+                chosen = [row for row in here if row.decoding in ("", decoding)]
+                tables.append(_table(chosen, failures, split, decoding))
+    return tables
+
+
+def is_failure(row: ScoreRow) -> bool:
+    """The row stands for a cell without a result; one that only lacks this value is `missing` and names its metric."""
+    return row.status in FAILURES or (row.status == "missing" and not row.metric)
+
+
+def shown(tables: Sequence[Table]) -> list[Table]:
+    """Those that people read. Of samples at several temperatures only T = 1 has a table; the others make curves."""
+    kept = []
+    for group in _group(tables, lambda table: (table.task, table.task_version, table.data, table.origin, table.split)):
+        samples = [table for table in group if table.decoding.startswith("sample@")]
+        chosen = next((table for table in samples if table.decoding == "sample@1"), samples[0] if samples else None)
+        kept += [table for table in group if table is chosen or table not in samples]
+    return kept
+
+
+def _table(rows: list[ScoreRow], failures: list[ScoreRow], split: str, decoding: str) -> Table:
+    first = (rows or failures)[0]
+    columns = _columns(rows)
+    groups = _group([*rows, *failures], lambda row: (row.baseline, row.config_hash))
+    several = {
+        name for name in _distinct(g[0].baseline for g in groups) if sum(g[0].baseline == name for g in groups) > 1
+    }
+    lines = [_line(group, columns, group[0].baseline in several) for group in groups]
+    return Table(first.task, first.task_version, first.data, first.origin, split, decoding, columns, tuple(lines))
+
+
+def _columns(rows: Sequence[ScoreRow]) -> tuple[Column, ...]:
+    """Methods' metrics in their own order, the primary first; a column for each signature that a value has."""
+    by_metric: dict[str, dict[str, ScoreRow]] = {}
+    ordered = sorted(rows, key=lambda row: (not row.primary, row.baseline in REFERENCE_ROWS))
+    for row in ordered:
+        found = by_metric.setdefault(row.metric, {})
+        if not math.isnan(row.value) and not any(_same_measurement(row, signature) for signature in found):
+            found[row.signature] = row
+    for row in ordered:  # a metric that no one could compute still has its column
+        if not by_metric[row.metric]:
+            by_metric[row.metric][row.signature] = row
+    columns = []
+    for metric, found in by_metric.items():
+        for place, (signature, row) in enumerate(found.items()):
+            label = metric if len(found) == 1 else f"{metric} [{_letter(place)}]"
+            columns.append(Column(metric, signature, label, row.higher_is_better, row.primary))
+    return tuple(columns)
+
+
+def _letter(place: int) -> str:
+    return chr(ord("a") + place) if place < 26 else str(place + 1)
+
+
+def _same_measurement(row: ScoreRow, signature: str) -> bool:
+    """Equal signatures. Reference text, which is never ranked, may lack what says how a model was decoded."""
+    if row.signature == signature:
+        return True
+    if row.baseline not in REFERENCE_ROWS:
+        return False
+    return all(
+        name in DECODING_FIELDS and own == "-" for name, (own, _) in differences(row.signature, signature).items()
+    )
+
+
+def _column_of(row: ScoreRow, columns: Sequence[Column]) -> Column:
+    of_metric = [column for column in columns if column.metric == row.metric]
+    exact = [column for column in of_metric if column.signature == row.signature]
+    same = [column for column in of_metric if _same_measurement(row, column.signature)]
+    return (exact or same or of_metric)[0]  # the last: a missing value, whose signature is not a whole one
+
+
+def _line(rows: list[ScoreRow], columns: Sequence[Column], tell_config: bool) -> Line:
+    scored = [row for row in rows if not is_failure(row)]
+    final = [row for row in scored if row.stage != "pretrain"]
+    before = [row for row in scored if row.stage == "pretrain"]
+    first = rows[0]
+    label = f"{first.baseline} #{first.config_hash}" if tell_config else first.baseline
+
+    def line(stage: str, chosen: list[ScoreRow], failures: tuple[Failure, ...], earlier: Line | None) -> Line:
+        seeds = tuple(sorted({_seed(row) for row in chosen}))
+        values = _values(chosen, columns)
+        return Line(first.baseline, first.config_hash, label, stage, values, seeds, failures, _costs(chosen), earlier)
+
+    earlier = line("pretrain", before, (), None) if before else None
+    return line("final", final, _failures(rows, {_seed(row) for row in final}), earlier)
+
+
+def _values(rows: Sequence[ScoreRow], columns: Sequence[Column]) -> dict[Column, Value]:
+    found: dict[Column, dict[int, ScoreRow]] = {}
+    for row in rows:
+        by_seed = found.setdefault(_column_of(row, columns), {})
+        known = by_seed.setdefault(_seed(row), row)
+        if known.value != row.value and not (math.isnan(known.value) and math.isnan(row.value)):
+            raise UserError(
+                f"{row.metric} of {row.baseline} on {row.data}, seed {row.seed}, is {known.value} in cell {known.cell} "
+                f"and {row.value} in cell {row.cell}; remove the cell that is out of date."
+            )
+    return {column: _value(found[column]) for column in columns if column in found}
+
+
+def _value(by_seed: Mapping[int, ScoreRow]) -> Value:
+    finite = {seed: row.value for seed, row in sorted(by_seed.items()) if not math.isnan(row.value)}
+    reasons = {seed: row.reason or "no value" for seed, row in sorted(by_seed.items()) if math.isnan(row.value)}
+    mean, half = mean_interval(list(finite.values()))
+    return Value(finite, mean, half, reasons, max(row.n for row in by_seed.values()))
+
+
+def _failures(rows: Iterable[ScoreRow], done: set[int]) -> tuple[Failure, ...]:
+    by_seed: dict[int, ScoreRow] = {}
+    for row in rows:
+        if is_failure(row) and _seed(row) not in done:
+            by_seed.setdefault(_seed(row), row)
+    groups = _group([by_seed[seed] for seed in sorted(by_seed)], lambda row: (row.status, row.reason))
+    return tuple(Failure(group[0].status, group[0].reason, tuple(map(_seed, group))) for group in groups)
+
+
+def _costs(rows: Sequence[ScoreRow]) -> Costs:
+    cells = list({_seed(row): row for row in reversed(rows)}.values())
+    seconds = [row.train_seconds for row in cells if math.isfinite(row.train_seconds)]
+    memory = [row.peak_memory_mb for row in cells if math.isfinite(row.peak_memory_mb)]
+    devices = sorted({row.device for row in cells if row.device})
+    return Costs(
+        sum(seconds) / len(seconds) if seconds else math.nan,
+        " / ".join(devices),
+        max(memory, default=math.nan),
+        max((row.parameters for row in cells), default=0),
+    )
+
+
+def _seed(row: ScoreRow) -> int:
+    return NO_SEED if row.seed is None else row.seed
+
+
+def _distinct(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+def _group(items: Iterable[T], key: Callable[[T], K]) -> list[list[T]]:
+    """Groups in the order of their first members."""
+    groups: dict[K, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return list(groups.values())

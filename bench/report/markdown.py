@@ -1,0 +1,167 @@
+"""`leaderboard.md`: a section for each task and data set, tables with what they rest on below them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from bench.report import wording
+from bench.report.layout import Column, Line, Table, shown
+from bench.report.ranking import Judgement, judge, verdicts
+
+_LEGEND = """\
+Values are means over seeds ± half of the 95 % interval over seeds (Student's t). **Bold** is best and distinguishable
+from the second at 5 %, Holm-adjusted over the table's comparisons. ↑ higher is better, ↓ lower is better, → real nearer
+to real text is better; *italics* in such a column are nearest to real text. Rows in italics are references, made by no
+method, and take no part in the ranking. `-` is a value that does not exist; a number in brackets says why. Every column
+is one metric with one signature, given below its table; columns with other signatures are other measurements.\
+"""
+
+
+class Footnotes:
+    """Numbered in the order of their first use; equal ones share a number."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def mark(self, text: str) -> str:
+        if text not in self.texts:
+            self.texts.append(text)
+        return f"({self.texts.index(text) + 1})"
+
+
+def render(tables: Sequence[Table], heading: str) -> str:
+    """The whole file. `heading`: its first line is the title, the rest (markdown) stands below it."""
+    title, _, rest = heading.strip().partition("\n")
+    parts = [f"# {escape(title)}", *([rest.strip()] if rest.strip() else []), _LEGEND]
+    chosen = shown(tables)
+    last: tuple[str, int, str, str] | None = None
+    for table in chosen:
+        section = (table.task, table.task_version, table.data, table.origin)
+        if section != last:
+            parts.append(f"## {escape(table.task)}: {escape(table.data or 'data unknown')} ({escape(table.origin)})")
+        last = section
+        parts += _table(table)
+    left_out = [table for table in tables if table not in chosen]
+    if left_out:
+        parts.append(f"Samples at other temperatures ({_decodings(left_out)}) are in leaderboard.csv.")
+    if not chosen:
+        parts.append("There are no results yet.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _decodings(tables: Sequence[Table]) -> str:
+    return ", ".join(dict.fromkeys(escape(table.decoding) for table in tables))
+
+
+def _table(table: Table) -> list[str]:
+    judgement, notes = judge(table), Footnotes()
+    places = [wording.column_decimals(table, column) for column in table.columns]
+    columns = list(zip(table.columns, places, strict=True))
+    body = []
+    for place, line in enumerate(judgement.lines):
+        body.append(_row(table, line, columns, judgement, place, notes))
+        if line.before is not None:
+            body.append(_row_before(line.before, columns, notes))
+    titles = [_title(table, column) for column in table.columns]
+    fixed = ["seeds", "train s", "device", "memory MB", "parameters", "notes"]
+    head = f"| {' | '.join(['method', *titles, *fixed])} |"
+    rule = f"| {' | '.join([':--', *['--:' for _ in titles], '--:', '--:', ':--', '--:', '--:', ':--'])} |"
+    parts = [f"**{escape(_where(table))}**", "\n".join([head, rule, *body])]
+    texts = [
+        wording.verdict_text(verdict, wording.column_decimals(table, verdict.column)) for verdict in verdicts(table)
+    ]
+    texts += wording.judgement_notes(table, judgement) + wording.signature_notes(table)
+    lines = [f"- {escape(_sentence(text))}" for text in texts]
+    lines += [f"- ({i}) {escape(text)}" for i, text in enumerate(notes.texts, start=1)]
+    if lines:
+        parts.append("\n".join(lines))
+    if table.columns:
+        parts.append(_fence([column.signature for column in table.columns]))
+    return parts
+
+
+def _where(table: Table) -> str:
+    words = [table.split, table.decoding, f"{table.items} items" if table.items else ""]
+    return ", ".join(word for word in words if word)
+
+
+def _title(table: Table, column: Column) -> str:
+    about = ", ".join(word for word in (wording.unit(column), wording.direction(table, column)) if word)
+    return escape(wording.display_name(column.label)) + (f" ({escape(about)})" if about else "")
+
+
+def _row(
+    table: Table, line: Line, columns: Sequence[tuple[Column, int]], judgement: Judgement, place: int, notes: Footnotes
+) -> str:
+    name = escape(line.label)
+    if line.is_reference:
+        name = f"*{escape(wording.reference_name(line, table))}*"
+    cells = []
+    for column, places in columns:
+        text = _value(line, column, places, notes)
+        if judgement.best.get(column) == place:
+            text = f"**{text}**"
+        elif place in judgement.nearest.get(column, ()):
+            text = f"*{text}*"
+        if (column, place) in judgement.lost_diversity:
+            text += " (lost diversity)"
+        cells.append(text)
+    failures = "; ".join(escape(wording.failure_text(failure)) for failure in line.failures)
+    return _cells([name, *cells, _seeds(line), *_costs(line), failures])
+
+
+def _row_before(line: Line, columns: Sequence[tuple[Column, int]], notes: Footnotes) -> str:
+    cells = [_value(line, column, places, notes) for column, places in columns]
+    return _cells([f"{escape(line.label)}, after pre-training", *cells, str(len(line.seeds)), *_costs(line), ""])
+
+
+def _value(line: Line, column: Column, places: int, notes: Footnotes) -> str:
+    value = line.values.get(column)
+    if value is None:
+        return "-"
+    mark = ""
+    if value.reasons:
+        reason = wording.reasons_text(value.reasons, len(value.reasons) + len(value.by_seed))
+        mark = " " + notes.mark(reason)
+    half = f" ±{wording.number(value.half, places)}" if math.isfinite(value.half) else ""
+    return wording.number(value.mean, places) + half + mark
+
+
+def _seeds(line: Line) -> str:
+    if line.is_reference:
+        return "-"
+    done = len(line.seeds)
+    return f"{done} of {done + line.failed}" if line.failed else str(done)
+
+
+def _costs(line: Line) -> list[str]:
+    costs = line.costs
+    memory = "-" if math.isnan(costs.peak_memory_mb) else f"{costs.peak_memory_mb:,.0f}"
+    parameters = f"{costs.parameters:,}" if costs.parameters else "-"
+    return [wording.seconds(costs.train_seconds), escape(costs.device) or "-", memory, parameters]
+
+
+def _cells(cells: Sequence[str]) -> str:
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
+
+
+def _fence(lines: Sequence[str]) -> str:
+    """A code block that no line in it can close."""
+    whole = [" ".join(line.split()) for line in lines]
+    longest = max((len(run) for line in whole for run in re.findall(r"`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return "\n".join([fence, *whole, fence])
+
+
+def escape(text: str) -> str:
+    """Text that markdown shows as it is, also inside a table's cell."""
+    text = re.sub(r"[\\`*\[\]<>|~$&]", lambda mark: "\\" + mark.group(), wording.clean(text))
+    # an underscore inside a word is no markup, and names are easier to read without a backslash
+    text = re.sub(r"(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])", r"\\_", text)
+    return re.sub(r"^([#+=-])", r"\\\1", text)

@@ -1,0 +1,147 @@
+"""Scores a bare file of samples: against a task's test data, or against a file of references."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import metrics
+from bench.errors import UserError
+from bench.seeding import seed_for
+from bench.stats import bootstrap_interval
+from metrics.base import Material, Score
+from tasks.base import Task
+from tasks.sources import open_source
+
+POOL = ("bleu-2", "bleu-3", "bleu-4", "bleu-5", "self-bleu-2", "self-bleu-3", "self-bleu-4", "self-bleu-5",
+        "distinct-1", "distinct-2", "unique", "copied")  # fmt: skip
+PAIRED = (
+    "sacrebleu",
+    "chrf",
+    "rouge-1",
+    "rouge-2",
+    "rouge-l",
+    "rouge-lsum",
+    "bleu-2",
+    "bleu-4",
+    "distinct-1",
+    "distinct-2",
+)
+
+
+@dataclass(frozen=True)
+class FileScore:
+    """A score with its interval over items."""
+
+    score: Score
+    low: float
+    high: float
+
+    def line(self) -> str:
+        score = self.score
+        if score.reason:
+            return f"{score.metric:12} -        {score.reason}   {score.signature}"
+        interval = f"[{self.low:.4f}, {self.high:.4f}]" if np.isfinite(self.low) else ""
+        return f"{score.metric:12} {score.value:<8.4f} {interval:20} {score.signature}"
+
+    def as_dict(self) -> dict[str, Any]:
+        number = {"value": self.score.value, "ci_low": self.low, "ci_high": self.high}
+        finite = {key: value if np.isfinite(value) else None for key, value in number.items()}
+        rest = {"n": self.score.n, "signature": self.score.signature, "reason": self.score.reason}
+        return {"metric": self.score.metric, **finite, **rest}
+
+
+def read_lines(path: Path) -> list[str]:
+    """The file's lines; a byte-order mark and carriage returns at line ends go.
+
+    Raises:
+        UserError: not there, or not UTF-8 (the line is named).
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}.") from None
+    lines = []
+    for number, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        try:
+            lines.append(raw.decode("utf-8").removesuffix("\r"))
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{path} line {number}: not UTF-8 (byte {error.start + 1}). Convert it, as with iconv."
+            ) from None
+    return lines[:-1] if lines and not lines[-1] else lines
+
+
+def score_file(
+    samples: Path,
+    *,
+    task: Task | None,
+    data: str,
+    fields: Mapping[str, str],
+    allow_overlap: bool,
+    references: Path | None,
+    train: Path | None,
+    paired: bool,
+    names: Sequence[str] | None,
+    tokens: str | None,
+) -> list[FileScore]:
+    """Scores the file's lines; see `score --help` for what the arguments mean.
+
+    Raises:
+        UserError: nothing to score against, or counts that don't fit.
+    """
+    texts = read_lines(samples)
+    if not texts:
+        raise UserError(f"{samples} is empty: there is nothing to score.")
+    if task is not None:
+        material, wanted = _against_task(texts, samples, task, data, fields, allow_overlap)
+    elif references is not None:
+        material, wanted = _against_file(texts, samples, references, paired)
+    else:
+        raise UserError("score needs --task NAME or --references FILE to score against.")
+    if tokens is not None:
+        material = dataclasses.replace(material, tokens=tokens)
+    if train is not None:
+        material = dataclasses.replace(material, train=read_lines(train))
+    scores = metrics.score(material, list(names or wanted))
+    return [_with_interval(score) for score in scores]
+
+
+def _against_task(
+    texts: list[str], path: Path, task: Task, data: str, fields: Mapping[str, str], allow_overlap: bool
+) -> tuple[Material, Sequence[str]]:
+    corpus = task.load(open_source(data, fields=dict(fields)), allow_overlap=allow_overlap)
+    test = corpus.splits["test"].examples
+    protocol = {"data": corpus.label, "split": "test"}
+    wanted = [name for name in task.metrics if not metrics.metric(name).needs & {"log_probs", "oracle_log_probs"}]
+    train = [example.target for example in corpus.splits["train"].examples]
+    if corpus.kind == "free":
+        pool = [example.target for example in test]
+        return Material(texts, references=pool, train=train, tokens=task.tokens, protocol=protocol), wanted
+    if len(texts) != len(test):
+        raise UserError(
+            f"{path} has {len(texts)} lines, {task.name}'s test split {len(test)}: line i must answer source i."
+        )
+    answers = [example.references or (example.target,) for example in test]
+    return Material(texts, references_by_item=answers, train=train, tokens=task.tokens, protocol=protocol), wanted
+
+
+def _against_file(texts: list[str], path: Path, references: Path, paired: bool) -> tuple[Material, Sequence[str]]:
+    lines = read_lines(references)
+    if not paired:
+        return Material(texts, references=lines), POOL
+    if len(lines) != len(texts):
+        raise UserError(f"{path} has {len(texts)} lines and {references} {len(lines)}: --paired needs one each.")
+    return Material(texts, references_by_item=[(line,) for line in lines]), PAIRED
+
+
+def _with_interval(score: Score) -> FileScore:
+    if score.stats is None or not np.isfinite(score.value):
+        return FileScore(score, float("nan"), float("nan"))
+    rng = np.random.default_rng(seed_for(f"bootstrap/{score.metric}", "score", 0))
+    return FileScore(score, *bootstrap_interval(score.stats, metrics.metric(score.metric).reduce, rng))

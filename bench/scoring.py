@@ -1,0 +1,131 @@
+"""From samples to rows: builds what metrics read, asks for scores, adds intervals. Trains nothing, draws no samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+import metrics
+from baselines.base import Decoding
+from bench.seeding import seed_for
+from bench.stats import bootstrap_interval
+from metrics.base import LogProbs, Material, Score
+from tasks.base import Corpus, Ragged, Task
+
+
+@dataclass(frozen=True)
+class SampleSet:
+    """Samples of one (stage, split, decoding)."""
+
+    stage: str
+    split: str
+    decoding: str
+    texts: Sequence[str]
+    ids: Ragged | None = None
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Exact log-probabilities of a split's targets under the model at one stage, or why there are none."""
+
+    stage: str
+    split: str
+    sums: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    tokens: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Value:
+    """One score of one set, with its interval over items."""
+
+    stage: str
+    split: str
+    decoding: str  # "" where the value doesn't depend on it
+    score: Score
+    low: float
+    high: float
+
+
+def score_everything(
+    task: Task, corpus: Corpus, sets: Sequence[SampleSet], likelihoods: Sequence[Likelihood], seed: int
+) -> list[Value]:
+    """All the task's metrics for all sets; likelihood metrics once for each stage and split."""
+    exact = [name for name in task.metrics if "log_probs" in metrics.metric(name).needs]
+    textual = [name for name in task.metrics if name not in exact]
+    values = []
+    for samples in sets:
+        scores = metrics.score(material_for(task, corpus, samples), textual)
+        values += [_value(samples.stage, samples.split, samples.decoding, score, task, seed) for score in scores]
+    for likelihood in likelihoods:
+        material = likelihood_material(corpus, likelihood)
+        scores = [_with_reason(score, likelihood.reason) for score in metrics.score(material, exact)]
+        values += [_value(likelihood.stage, likelihood.split, "", score, task, seed) for score in scores]
+    return values
+
+
+def material_for(task: Task, corpus: Corpus, samples: SampleSet) -> Material:
+    """What text metrics read: samples, references, training text, and the protocol that goes into signatures."""
+    split = corpus.splits[samples.split]
+    free = corpus.kind == "free"
+    oracle = None
+    if corpus.oracle is not None and samples.ids is not None:
+        oracle = per_item(corpus.oracle.log_probs(samples.ids), samples.ids, corpus.oracle.hash)
+    return Material(
+        samples=samples.texts,
+        references=[example.target for example in split.examples] if free else None,
+        references_by_item=None if free else [example.references or (example.target,) for example in split.examples],
+        train=[example.target for example in corpus.splits["train"].examples],
+        tokens=task.tokens,
+        oracle_log_probs=oracle,
+        protocol={**decoding_field(samples.decoding), "data": corpus.label, "split": samples.split},
+    )
+
+
+def likelihood_material(corpus: Corpus, likelihood: Likelihood) -> Material:
+    """What likelihood metrics read."""
+    log_probs = None
+    if not likelihood.reason:
+        log_probs = LogProbs(likelihood.sums, likelihood.tokens, corpus.vocab.hash)
+    return Material(log_probs=log_probs, protocol={"data": corpus.label, "split": likelihood.split})
+
+
+def per_item(flat: npt.NDArray[np.float64], targets: Ragged, vocabulary: str) -> LogProbs:
+    """Sums by sequence of values aligned with `targets.flat`."""
+    running = np.concatenate([[0.0], np.cumsum(flat, dtype=np.float64)])
+    sums = running[targets.offsets[1:]] - running[targets.offsets[:-1]]
+    return LogProbs(sums, targets.lengths, vocabulary)
+
+
+def decoding_field(decoding: str) -> dict[str, str]:
+    """`T:1` for sampling, `dec:beam5@1` for the others, nothing for real text."""
+    if not decoding:
+        return {}
+    parsed = Decoding.parse(decoding)
+    return {"T": f"{parsed.temperature:g}"} if parsed.method == "sample" else {"dec": str(parsed)}
+
+
+def _value(stage: str, split: str, decoding: str, score: Score, task: Task, seed: int) -> Value:
+    low = high = float("nan")
+    if score.stats is not None and np.isfinite(score.value):
+        rng = np.random.default_rng(seed_for(f"bootstrap/{score.metric}", task.name, seed))
+        low, high = bootstrap_interval(score.stats, metrics.metric(score.metric).reduce, rng)
+    return Value(stage, split, decoding, score, low, high)
+
+
+def _with_reason(score: Score, reason: str) -> Score:
+    if not reason:
+        return score
+    return Score(score.metric, float("nan"), 0, score.higher_is_better, score.signature, None, reason)
+
+
+def stats_by_name(values: Sequence[Value]) -> Mapping[str, npt.NDArray[np.float64]]:
+    """The per-item statistics as `items.npz` keeps them, by `stage|split|decoding|metric`."""
+    return {
+        f"{value.stage}|{value.split}|{value.decoding}|{value.score.metric}": value.score.stats
+        for value in values
+        if value.score.stats is not None
+    }

@@ -1,0 +1,262 @@
+"""What the verbs do, in the order a person sees it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench import __version__
+from bench.cli import fields_of
+from bench.config import GRIDS, Grid, make_grid, parse_settings, read_grid
+from bench.errors import UserError
+from bench.plan import PlannedCell, TaskPlan, check_names, resolve_budget, resolve_data
+from bench.registry import baseline_registry, load_plugin, make_task, task_registry
+from bench.store import RunStore, difference, write_json
+
+RUNS = Path("results/runs")
+FLAGS = ("tasks", "baselines", "seeds", "budget", "data", "plugins", "samples", "decodings", "limit", "allow_overlap")
+
+
+def run_verb(asked: argparse.Namespace) -> int:
+    """Plans the grid, runs what is not done, writes and prints the tables."""
+    from bench.cell import Settings
+    from bench.engines.local import LocalEngine, plan
+    from bench.env import choose_device
+    from bench.progress import make_progress
+
+    grid = grid_of(asked)
+    check_names(grid)
+    if asked.device != "auto":
+        choose_device(asked.device)
+    workers = asked.workers or default_workers(asked.device, asked.threads)
+    store = RunStore(Path(asked.out) if asked.out else RUNS / grid.name)
+    plans = plan(grid, grid.tasks, workers)
+    cells = [cell for task in plans for cell in task.cells]
+    describe_plan(grid, plans, asked, workers)
+    check_versions(store, cells, asked.overwrite)
+    done = [cell for cell in cells if store.cell(cell.spec).is_done(cell.spec)]
+    todo = [cell for cell in cells if cell not in done]
+    if done:
+        print(f"{len(done)} cells are done already; {len(todo)} to do", flush=True)
+    if asked.dry_run:
+        for cell in cells:
+            print(f" {'done ' if cell in done else 'to do'}  {cell.spec.directory}")
+        return 0
+    write_json(store.path / "grid.json", {"version": __version__, "grid": grid.model_dump(mode="json")})
+    settings = Settings(asked.device, asked.threads, asked.deterministic, asked.checkpoint_every, asked.tensorboard)
+    with make_progress(asked.progress, sys.stderr) as progress:
+        engine = LocalEngine(store, settings, workers, progress)
+        with stopping(engine):
+            began = time.monotonic()
+            progress.start(len(todo))
+            statuses = Counter(done=len(done))
+            for ended in engine.run(todo):
+                statuses[ended.status] += 1
+                progress.cell_ended(ended.cell.spec.slug, ended.status, ended.seconds, ended.reason)
+    print_tables(store, [cell.spec.directory for cell in cells])
+    return last_words(statuses, len(cells), time.monotonic() - began)
+
+
+def grid_of(asked: argparse.Namespace) -> Grid:
+    """The grid of a `run`: a file or the quickstart, with the flags over it."""
+    given = {name: getattr(asked, name) for name in FLAGS}
+    given |= {"settings": parse_settings(asked.settings), "fields": fields_of(asked.fields) or None}
+    own = [name for plugin in asked.plugins or () for name in load_plugin(plugin)]
+    if asked.baselines is None and (own or asked.against):
+        given["baselines"] = tuple(dict.fromkeys([*own, *(asked.against or ("mle",))]))
+    if asked.grid:
+        return read_grid(asked.grid, given)
+    if asked.tasks is None and asked.data is None:
+        return read_grid("quickstart", given)
+    names = asked.tasks or tuple(task_registry().names)
+    return make_grid({"name": "run", "tasks": names}, given, "the flags")
+
+
+def default_workers(device: str, threads: int) -> int:
+    """On CPU a cell for every `threads` cores; on a GPU one at a time."""
+    if device.startswith("cuda") or (device == "auto" and _sees_cuda()):
+        return 1
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, available // threads)
+
+
+def _sees_cuda() -> bool:
+    return bool(shutil.which("nvidia-smi")) or Path("/dev/nvidia0").exists()
+
+
+def describe_plan(grid: Grid, plans: Sequence[TaskPlan], asked: argparse.Namespace, workers: int) -> None:
+    """The first lines: what will run, on what, and what is noteworthy about the data."""
+    cells = sum(len(plan.cells) for plan in plans)
+    print(
+        f"gantlet {__version__} | {asked.device}, {workers} at a time, {asked.threads} thread each | "
+        f"grid {grid.name}: {len(plans)} tasks, {len(grid.baselines)} methods, {len(grid.seeds)} seeds = {cells} cells"
+        f" | budget {resolve_budget(grid)} | data {resolve_data(grid)}"
+    )
+    for plan in plans:
+        for warning in plan.warnings:
+            print(f"warning: {plan.task}: {warning}")
+    sys.stdout.flush()
+
+
+def check_versions(store: RunStore, cells: Sequence[PlannedCell], overwrite: Sequence[str] | None) -> None:
+    """Refuses to put cells made under other settings beside new ones; with --overwrite, removes them.
+
+    Raises:
+        UserError: names what differs.
+    """
+    for cell in cells:
+        for old in store.other_versions(cell.spec):
+            spec = old.spec
+            if overwrite is not None and ("all" in overwrite or cell.spec.baseline in overwrite):
+                store.remove(old)
+            elif spec is not None:
+                raise UserError(
+                    f"{store.path} was made with {difference(spec, cell.spec)}: values would not be comparable. "
+                    f"Choose another --out, or --overwrite {cell.spec.baseline} to do those cells again."
+                )
+
+
+@contextmanager
+def stopping(engine: Any) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) stops cleanly, the second at once."""
+
+    def once(number: int, _: Any) -> None:
+        print("\nstopping: cells save themselves (again Ctrl-C: stop at once)", file=sys.stderr, flush=True)
+        engine.stop()
+        signal.signal(number, signal.default_int_handler)
+
+    before = {number: signal.signal(number, once) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def print_tables(store: RunStore, directories: Sequence[str] | None = None) -> None:
+    """Writes results.csv and the leaderboards, and prints the short tables."""
+    from bench.report.collect import collect
+    from bench.report.tables import terminal, write_tables
+
+    rows = collect(store, directories)
+    if not rows:
+        print("no cell has ended yet: no tables.")
+        return
+    paths = write_tables(rows, store.path, heading=store.path.name)
+    print(terminal(rows, width=shutil.get_terminal_size((100, 24)).columns))
+    print(f"tables   {paths.leaderboard_md}  {paths.leaderboard_csv}")
+    print(f"values   {paths.results}")
+    print(f"samples  {store.cells_path}/*/samples.jsonl   to read: {store.path}/samples/*.txt")
+
+
+def last_words(statuses: Counter[str], total: int, seconds: float) -> int:
+    """One line on how it went, and the exit code."""
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()) if count)
+    print(f"{counts} of {total} cells in {seconds:.0f} s")
+    if statuses["interrupted"] or sum(statuses.values()) < total:
+        print("stopped before the end; the same command goes on from here")
+        return 130
+    return 1 if statuses["failed"] or statuses["diverged"] else 0
+
+
+def list_verb(asked: argparse.Namespace) -> int:
+    """Prints what there is."""
+    import metrics
+
+    what = asked.what
+    if what in (None, "tasks"):
+        print("tasks")
+        for name in task_registry().names:
+            task = task_registry()[name]
+            print(f"  {name:14} {task.kind:12} {task.summary}  [{task.primary}]")
+    if what in (None, "baselines"):
+        print("baselines")
+        registry = baseline_registry(asked.plugins or ())
+        for name in registry.names:
+            print(f"  {name:14} {registry[name].summary}")
+    if what in (None, "metrics"):
+        print("metrics")
+        for name in metrics.BUILTIN:
+            metric = metrics.metric(name)
+            direction = {True: "higher is better", False: "lower is better", None: "nearer to real is better"}
+            print(f"  {name:14} {direction[metric.higher_is_better]:26} {metric.summary}")
+    if what in (None, "grids"):
+        print("grids")
+        for path in sorted(GRIDS.glob("*.toml")):
+            grid = read_grid(path, {})
+            print(f"  {path.stem:14} {len(grid.tasks)} tasks x {', '.join(grid.baselines)} x {len(grid.seeds)} seeds")
+    if what in (None, "data"):
+        from tasks.sources import open_source
+
+        source = open_source(resolve_data(Grid(data=asked.data)))
+        print(f"data ({source.origin})")
+        for name in source.datasets():
+            print(f"  {name:24} {', '.join(source.splits(name))}")
+    return 0
+
+
+def report_verb(asked: argparse.Namespace) -> int:
+    store = RunStore(Path(asked.run))
+    if not store.cells_path.is_dir():
+        raise UserError(f"{asked.run} is not a run directory (it has no cells/).")
+    print_tables(store)
+    return 0
+
+
+def score_verb(asked: argparse.Namespace) -> int:
+    """Scores a file of samples, or all cells of a run anew."""
+    path = Path(asked.samples)
+    if (path / "cells").is_dir():
+        return rescore(RunStore(path))
+    if not path.is_file():
+        raise UserError(f"{path}: no such file or run directory.")
+    from bench.scorefile import score_file
+
+    scores = score_file(
+        path,
+        task=make_task(asked.task, parse_settings(asked.settings).get(asked.task, {})) if asked.task else None,
+        data=resolve_data(Grid(data=asked.data)),
+        fields=fields_of(asked.fields),
+        allow_overlap=bool(asked.allow_overlap),
+        references=Path(asked.references) if asked.references else None,
+        train=Path(asked.train) if asked.train else None,
+        paired=asked.paired,
+        names=asked.metrics,
+        tokens=asked.tokens,
+    )
+    if asked.json:
+        print(json.dumps([score.as_dict() for score in scores], indent=1, ensure_ascii=False))
+    else:
+        for score in scores:
+            print(score.line())
+    return 0
+
+
+def rescore(store: RunStore) -> int:
+    """Every finished cell of a run is scored anew from its samples; nothing is trained."""
+    from bench.cell import Settings, commit, prepare
+
+    count = 0
+    for cell in store.cells():
+        spec = cell.spec
+        if spec is None or not cell.file("samples.json").exists():
+            continue
+        with cell.locked() as mine:
+            if not mine:
+                raise UserError(f"{cell.path} is being worked on by another run; wait for it.")
+            commit(prepare(spec), cell, Settings())
+        count += 1
+        print(f"scored {cell.path.name}", flush=True)
+    print_tables(store)
+    print(f"{count} cells scored anew")
+    return 0

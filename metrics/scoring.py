@@ -1,0 +1,79 @@
+"""Metrics by name, and the scoring of one material by many of them."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from metrics.base import Floats, Material, Metric, MetricError, Score, Workspace
+
+# name -> "module:factory"; the factory is called with the name, so that one of them can serve a family
+BUILTIN: Mapping[str, str] = MappingProxyType(
+    {
+        **{f"bleu-{n}": "metrics.bleu:Bleu" for n in range(2, 6)},
+        **{f"self-bleu-{n}": "metrics.self_bleu:SelfBleu" for n in range(2, 6)},
+        "sacrebleu": "metrics.sacre:SacreBleu",
+        "chrf": "metrics.sacre:Chrf",
+        "rouge-1": "metrics.rouge:Rouge",
+        "rouge-2": "metrics.rouge:Rouge",
+        "rouge-l": "metrics.rouge:Rouge",
+        "rouge-lsum": "metrics.rouge:Rouge",
+        "nll-test": "metrics.likelihood:Nll",
+        "ppl-test": "metrics.likelihood:Perplexity",
+        "nll-oracle": "metrics.likelihood:NllOracle",
+        "distinct-1": "metrics.diversity:Distinct",
+        "distinct-2": "metrics.diversity:Distinct",
+        "unique": "metrics.diversity:Unique",
+        "copied": "metrics.diversity:Copied",
+        "length": "metrics.lengths:Length",
+        "length-ratio": "metrics.lengths:LengthRatio",
+        "empty": "metrics.lengths:Empty",
+    }
+)
+
+
+def metric(name: str, registry: Mapping[str, str] = BUILTIN) -> Metric:
+    """The metric of that name; its module is imported now and not before.
+
+    Args:
+        registry: pass `{**BUILTIN, "mine": "my_module:MyMetric"}` to add one.
+
+    Raises:
+        MetricError: no such metric, or an entry that leads nowhere.
+    """
+    if name not in registry:
+        near = difflib.get_close_matches(name, registry, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(registry)}"
+        raise MetricError(f'no metric "{name}": {hint}')
+    module, _, attribute = registry[name].partition(":")
+    try:
+        made = getattr(importlib.import_module(module), attribute)(name)
+    except (ImportError, AttributeError) as error:
+        raise MetricError(
+            f'metric "{name}" is registered as {registry[name]}, which can\'t be loaded: {error}'
+        ) from error
+    if not isinstance(made, Metric):
+        raise MetricError(f'metric "{name}": {registry[name]} gives a {type(made).__name__}, not a metrics.base.Metric')
+    return made
+
+
+def score(material: Material, names: Sequence[str], registry: Mapping[str, str] = BUILTIN) -> list[Score]:
+    """One score a name, in the order asked; what several of them need is computed once.
+
+    Raises:
+        MetricError: an unknown name (before anything is computed), or an unknown tokeniser.
+    """
+    metrics = [metric(name, registry) for name in names]
+    work = Workspace(material)
+    return [each.score(work) for each in metrics]
+
+
+def reduce(name: str, sums: Floats, registry: Mapping[str, str] = BUILTIN) -> Floats:
+    """Values [...] of a metric from sums [..., k] of `Score.stats` over any resample of items.
+
+    Raises:
+        MetricError: unknown name, or a metric whose scores have no statistics.
+    """
+    return metric(name, registry).reduce(sums)

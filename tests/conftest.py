@@ -1,0 +1,51 @@
+"""What all tests share: no network, one thread, real data only where it is named."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test that opens a connection to another machine fails at once."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            raise OSError(f"tests run without network; something wanted to reach {address}")
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    yield
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The real corpora, where there are any."""
+    root = Path(os.environ.get("GANTLET_DATA", ROOT.parent / "shared" / "data"))
+    if not root.is_dir():
+        pytest.skip("no real corpora: set GANTLET_DATA to their folder")
+    return root
+
+
+@pytest.fixture(scope="session")
+def golden_root() -> Path:
+    """The golden vectors, where there are any."""
+    beside = os.environ.get("GANTLET_DATA")
+    root = (Path(beside).parent if beside else ROOT.parent / "shared") / "golden"
+    if not root.is_dir():
+        pytest.skip("no golden vectors beside GANTLET_DATA")
+    return root

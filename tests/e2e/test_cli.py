@@ -1,0 +1,136 @@
+"""The command as a person types it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PLUGIN = ROOT / "tests" / "plugins" / "walker.py"
+pytestmark = pytest.mark.timeout(300)
+
+
+def gantlet(*words: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> tuple[int, str]:
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "run_bench.py"), *words], cwd=cwd, env=env, capture_output=True, text=True, check=False
+    )
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--tasks", "poerty"], 'no task "poerty". Did you mean poetry?'),
+        (["run", "--tasks", "poetry", "--baselines", "mlee"], 'no baseline "mlee". Did you mean mle?'),
+        (["run", "--tasks", "poetry", "--data", "no/such/folder"], "no/such/folder"),
+        (["run", "--tasks", "poetry", "--set", "mle.hiden=3"], "mle.hiden"),
+        (["run", "nothing.toml"], "no grid file nothing.toml"),
+        (["run", "--tasks", "poetry", "--plugin", "none.py"], "plugin none.py: no such file"),
+        (["score", "none.txt", "--task", "poetry"], "none.txt: no such file"),
+        (["report", "nowhere"], "nowhere is not a run directory"),
+        (["score", "README.md"], "needs --task NAME or --references FILE"),
+        (["run", "--tasks", "poetry", "--decodings", "bean5"], "bean5"),
+    ],
+)
+def test_mistakes_are_one_line_without_a_traceback(words: list[str], said: str) -> None:
+    code, text = gantlet(*words)
+    assert code == 2, text
+    errors = [line for line in text.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, text
+    assert said.partition("mle.")[2] in errors[0] if said == "mle.hiden" else said in errors[0]
+    assert "Traceback" not in text
+
+
+def test_list_names_what_there_is() -> None:
+    code, text = gantlet("list")
+    assert code == 0
+    for name in ("poetry", "translation", "seqgan", "self-bleu-2", "quickstart"):
+        assert name in text
+
+
+@pytest.mark.slow
+def test_run_then_resume_then_report_then_rescore(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ("run", "--tasks", "poetry,translation", "--baselines", "walker", "--plugin", str(PLUGIN), "--data", "embedded",
+             "--limit", "80", "--seeds", "2", "--out", str(out))  # fmt: skip
+    code, text = gantlet(*words)
+    assert code == 0, text
+    assert max(len(line) for line in text.splitlines() if line.startswith(" ")) <= 120
+    for name in ("leaderboard.md", "leaderboard.csv", "results.csv"):
+        assert (out / name).exists()
+        assert str(out / name) in text
+    rows = list(csv.DictReader((out / "results.csv").open()))
+    assert {row["baseline"] for row in rows if row["task"] == "poetry"} == {"real", "shuffled", "walker"}
+    assert {row["baseline"] for row in rows if row["task"] == "translation"} == {"walker"}
+    assert all(row["signature"] for row in rows)
+    missing = [row for row in rows if row["metric"] == "nll-test" and row["task"] == "translation"]
+    assert missing
+    assert all(row["value"] == "" and "the walker knows no sources" in row["reason"] for row in missing)
+    before = (out / "results.csv").read_bytes()
+
+    code, text = gantlet(*words)
+    assert code == 0
+    assert "6 cells are done already; 0 to do" in text
+    assert (out / "results.csv").read_bytes() == before
+
+    assert gantlet("report", str(out))[0] == 0
+    assert (out / "results.csv").read_bytes() == before
+    code, text = gantlet("score", str(out))
+    assert code == 0, text
+    assert "6 cells scored anew" in text
+    assert (out / "results.csv").read_bytes() == before
+
+    code, text = gantlet(*words, "--set", "walker.steps=7")
+    assert code == 2
+    assert "config.steps=5, this is 7" in text
+    assert "--overwrite walker" in text
+    code, text = gantlet(*words, "--set", "walker.steps=7", "--overwrite", "walker")
+    assert code == 0, text
+    assert (out / "results.csv").read_bytes() != before
+
+
+@pytest.mark.slow
+def test_dry_run_trains_nothing(tmp_path: Path) -> None:
+    code, text = gantlet("run", "--tasks", "poetry", "--dry-run", "--limit", "50", "--out", str(tmp_path / "x"))
+    assert code == 0, text
+    assert text.count("to do  poetry.") == 6
+    assert not (tmp_path / "x").exists()
+
+
+def test_score_a_bare_file(tmp_path: Path) -> None:
+    (tmp_path / "samples.txt").write_text("a man rides a wave\na dog on a bed\na man on a bed\n")
+    (tmp_path / "test.txt").write_text("a man rides a horse\na dog sleeps on a bed\n")
+    words = ("score", str(tmp_path / "samples.txt"), "--references", str(tmp_path / "test.txt"))
+    code, text = gantlet(*words)
+    assert code == 0, text
+    assert "bleu-2" in text
+    assert "hyps:3" in text
+    assert "refs:2" in text
+    assert "no train given" in text
+    code, text = gantlet(*words, "--json", "--metrics", "bleu-2,self-bleu-2")
+    values = json.loads(text)
+    assert [value["metric"] for value in values] == ["bleu-2", "self-bleu-2"]
+    assert 0 < values[0]["value"] < 1
+    code, text = gantlet(*words, "--paired")
+    assert code == 2
+    assert "3 lines" in text
+    (tmp_path / "samples.txt").write_bytes(b"good line\n\xff\xfe bad\n")
+    code, text = gantlet(*words)
+    assert code == 2
+    assert "line 2: not UTF-8" in text
+
+
+@pytest.mark.slow
+def test_your_own_text_is_one_flag_away(tmp_path: Path) -> None:
+    lines = [f"the {a} {b} goes to the {c}" for a in ("red", "old", "big") for b in ("dog", "cat", "fox", "cow")
+             for c in ("house", "river", "town", "hill", "sea")]  # fmt: skip
+    (tmp_path / "mine.txt").write_text("\n".join(lines) + "\n")
+    code, text = gantlet("run", "--tasks", "speech", "--data", str(tmp_path / "mine.txt"), "--baselines", "walker",
+                         "--plugin", str(PLUGIN), "--seeds", "1", "--out", str(tmp_path / "out"))  # fmt: skip
+    assert code == 0, text
+    assert "mine" in (tmp_path / "out" / "leaderboard.md").read_text()
