@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from baselines.nets.base import AutoregressiveNet, Memory, pick
-from baselines.sampling import chunk_rows, draw_next
+from baselines.sampling import TokenSampler, chunk_rows
 from tasks.base import Ragged
 
 Choose = Callable[[Tensor, Tensor, int], Tensor]
@@ -33,9 +33,10 @@ def sample(
 ) -> Ragged:
     """Ancestral sampling; `uniforms` [batch, max_length] are its random numbers, left unused behind a row's end."""
     uniforms = uniforms.to(net.output.weight.device, non_blocking=True)
+    draw = TokenSampler(net.output, temperature)
 
     def choose(features: Tensor, rows: Tensor, time: int) -> Tensor:
-        return draw_next(net.output, features, uniforms[rows, time, None], temperature).squeeze(1)
+        return draw(features, uniforms[rows, time, None]).squeeze(1)
 
     return _unroll(net, memory, len(uniforms), limits, choose)
 
@@ -196,7 +197,7 @@ class _Beams:
 def _top_log_probs(net: AutoregressiveNet, features: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k most probable tokens: features [rows, features] -> log-probabilities and ids [rows, k], best first."""
     parts = []
-    for part in features.split(chunk_rows(net.vocab_size, features.device)):
+    for part in torch.split(features, chunk_rows(net.vocab_size, features.device)):
         logits = net.output(part)
         top, tokens = logits.topk(k, sorted=True)
         parts.append((top - logits.logsumexp(1, keepdim=True), tokens))

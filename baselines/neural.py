@@ -38,12 +38,16 @@ class NetConfig(BaselineConfig):
 
 
 def build_net(corpus: Corpus, config: NetConfig) -> AutoregressiveNet:
-    """The network for the corpus: a language model, or an encoder-decoder where there are sources."""
+    """The network for the corpus: a language model, or an encoder-decoder where there are sources.
+
+    Its weights are not yet those of a seed: call `nets.lstm.initialise`.
+    """
     sizes = config.model_dump(include={"embedding", "hidden", "layers", "dropout", "tied"})
-    if corpus.source_vocab is None:
-        return LSTMLanguageModel(corpus.vocab.size, **sizes)
-    sizes |= config.model_dump(include={"encoder", "attention", "readout", "input_feeding"})
-    return AttentionSeq2Seq(corpus.source_vocab.n_inputs, corpus.vocab.size, **sizes)
+    with torch.random.fork_rng(devices=[]):  # PyTorch draws first weights from its global stream, which dropout uses
+        if corpus.source_vocab is None:
+            return LSTMLanguageModel(corpus.vocab.size, **sizes)
+        sizes |= config.model_dump(include={"encoder", "attention", "readout", "input_feeding"})
+        return AttentionSeq2Seq(corpus.source_vocab.n_inputs, corpus.vocab.size, **sizes)
 
 
 class NeuralGenerator(nn.Module):
@@ -66,7 +70,7 @@ class NeuralGenerator(nn.Module):
     def sample(self, n: int, *, temperature: float = 1.0, rng: torch.Generator) -> Ragged:
         uniforms = torch.rand(n, self.limits.max_length, generator=rng)
         with _evaluating(self.net):
-            parts = [sample(self.net, (), part, self.limits, temperature) for part in uniforms.split(self.batch)]
+            parts = [sample(self.net, (), part, self.limits, temperature) for part in torch.split(uniforms, self.batch)]
         return Ragged.concatenate(parts)
 
     def generate(self, sources: Ragged, *, decoding: Decoding, rng: torch.Generator) -> Ragged:

@@ -30,39 +30,65 @@ def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
     Returns:
         Ids [rows, draws].
     """
-    rows, vocab = logits.shape
-    width = max(1, math.isqrt(vocab))
+    vocab = logits.shape[1]
+    width = block_width(vocab)
     blocks = -(-vocab // width)
-    # Two levels: the sum of each block, then the tokens of the one block hit. No CDF over the whole vocabulary is made.
     weights = F.pad(logits, (0, blocks * width - vocab), value=float("-inf"))
-    weights = weights.sub_(logits.amax(1, keepdim=True)).exp_().view(rows, blocks, width)
+    weights = weights.sub_(logits.amax(1, keepdim=True)).exp_()
+    return _search(weights.view(-1, blocks, width), uniforms).clamp_(max=vocab - 1)
+
+
+class TokenSampler:
+    """Draws tokens from features with one output layer and temperature, many times.
+
+    The layer is laid out once: padded to whole blocks with weight exp(-inf), its bias as the weight of a feature that
+    is always 1. So a draw is one product, one maximum and one exponential in the same memory; adding the bias and padding
+    logits row by row would cost as much as the product. It is true for the weights as they were when it was made.
+    """
+
+    def __init__(self, output: nn.Linear, temperature: float = 1.0) -> None:
+        self.vocab, features = output.weight.shape
+        self.width = block_width(self.vocab)
+        self.blocks = -(-self.vocab // self.width)
+        with torch.no_grad():
+            self.layer = output.weight.new_zeros(features + 1, self.blocks * self.width)
+            self.layer[:features, : self.vocab] = output.weight.t() / temperature
+            self.layer[features, : self.vocab] = output.bias / temperature
+            self.layer[features, self.vocab :] = float("-inf")
+
+    @torch.no_grad()
+    def __call__(self, features: Tensor, uniforms: Tensor) -> Tensor:
+        """Ids [rows, draws] from features [rows, features] and uniforms [rows, draws], a cache's worth at a time."""
+        size = chunk_rows(self.layer.shape[1], features.device)
+        memory = self.layer.new_empty(min(size, len(features)), self.layer.shape[1])
+        parts = [uniforms.new_zeros((0, uniforms.shape[1]), dtype=torch.int64)]
+        with_one = torch.cat([features, features.new_ones(len(features), 1)], 1)
+        for part, uniform in zip(torch.split(with_one, size), torch.split(uniforms, size), strict=True):
+            weights = torch.mm(part, self.layer, out=memory[: len(part)])
+            weights.sub_(weights.amax(1, keepdim=True)).exp_()
+            parts.append(_search(weights.view(-1, self.blocks, self.width), uniform).clamp_(max=self.vocab - 1))
+        return torch.cat(parts)
+
+
+def block_width(vocab: int) -> int:
+    """About sqrt(vocab), in whole vector registers."""
+    return max(16, 16 * round(math.isqrt(vocab) / 16))
+
+
+def _search(weights: Tensor, uniforms: Tensor) -> Tensor:
+    """Inverse CDF on unnormalised weights [rows, blocks, width], uniforms [rows, draws] -> ids [rows, draws].
+
+    Two levels: the sum of each block, then the tokens of the one block hit. No CDF over the whole vocabulary is made.
+    """
+    rows, blocks, width = weights.shape
     block_cdf = weights.sum(2).cumsum(1)
     target = _below(uniforms * block_cdf[:, -1:], block_cdf[:, -1:])
     block = torch.searchsorted(block_cdf, target, right=True).clamp_(max=blocks - 1)
     before = torch.where(block > 0, block_cdf.gather(1, (block - 1).clamp_(min=0)), 0.0)
-    inner_cdf = weights[torch.arange(rows, device=logits.device)[:, None], block].cumsum(2)  # [rows, draws, width]
+    inner_cdf = weights[torch.arange(rows, device=weights.device)[:, None], block].cumsum(2)  # [rows, draws, width]
     rest = _below((target - before).unsqueeze(2), inner_cdf[:, :, -1:])
     inner = torch.searchsorted(inner_cdf, rest, right=True).squeeze(2).clamp_(max=width - 1)
-    return (block * width + inner).clamp_(max=vocab - 1)
-
-
-def draw_next(output: nn.Linear, features: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
-    """Tokens from features, a cache's worth of logits at a time.
-
-    Args:
-        output: the output layer.
-        features: [rows, features].
-        uniforms: [rows, draws].
-
-    Returns:
-        Ids [rows, draws].
-    """
-    size = chunk_rows(output.out_features, features.device)
-    parts = []
-    for part, uniform in zip(features.split(size), uniforms.split(size), strict=True):
-        logits = output(part)
-        parts.append(draw(logits if temperature == 1.0 else logits / temperature, uniform))
-    return torch.cat(parts) if parts else uniforms.new_zeros(uniforms.shape, dtype=torch.int64)
+    return block * width + inner
 
 
 def _below(values: Tensor, total: Tensor) -> Tensor:

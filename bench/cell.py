@@ -17,28 +17,17 @@ from safetensors.torch import load_file
 
 from baselines.base import Baseline, Diverged, Generator
 from bench import generation
-from bench.config import CellSpec
+from bench.config import CellSpec, Settings
 from bench.context import CellRun, Emit, Interrupted, Surroundings, save_weights
 from bench.env import choose_device, device_name, environment, peak_memory_mb, prepare_process
 from bench.errors import UserError
 from bench.generation import REFERENCE_ROWS
 from bench.registry import baseline_registry, make_task
-from bench.schema import SCHEMA_VERSION, ScoreRow
+from bench.schema import SCHEMA_VERSION, ScoreRow, row_head
 from bench.scoring import Likelihood, SampleSet, Value, score_everything, stats_by_name
 from bench.store import CellStore, RunStore, read_json, write_json
 from tasks.base import Corpus, Task
 from tasks.sources import open_source
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How cells are run on this machine; nothing here is part of a cell's key."""
-
-    device: str = "auto"
-    threads: int = 1
-    deterministic: bool = False
-    checkpoint_every: float = 60.0
-    tensorboard: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +43,7 @@ class Prepared:
 def run_cell(
     spec: CellSpec, store: RunStore, settings: Settings, emit: Emit, stop: Callable[[], bool]
 ) -> dict[str, Any]:
-    """Runs what is left of a cell. Gives `{"status": ..., "reason": ...}`; every outcome but a user's mistake is caught.
+    """Runs what is left of a cell and gives `{"status": ..., "reason": ...}`, whatever happens.
 
     Status: `done`, `failed`, `diverged`, `unsupported`, `interrupted`, or `busy` when another process has the cell.
     """
@@ -256,18 +245,3 @@ def rows_of(prepared: Prepared, cell: str, values: Sequence[Value], model: dict[
         )
         for value in values
     ]
-
-
-def row_head(about: dict[str, Any], cell: str) -> dict[str, Any]:
-    """The columns that all rows of a cell share, from its `cell.json`."""
-    spec = CellSpec(**about["spec"])
-    return {
-        "task": spec.task,
-        "task_version": spec.task_version,
-        "data": about["data"],
-        "origin": about["origin"],
-        "baseline": spec.baseline,
-        "config_hash": spec.config_hash,
-        "seed": spec.seed,
-        "cell": cell,
-    }

@@ -57,7 +57,7 @@ def _run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--threads", type=_positive, default=1, help="CPU threads a cell")
     verb.add_argument("--deterministic", action="store_true", help="deterministic kernels on a GPU (slower)")
     verb.add_argument("--overwrite", nargs="?", const="all", type=_names, metavar="NAMES",
-                      help="do again cells of these baselines made with other settings (all when none is named)")  # fmt: skip
+                      help="do again cells of these baselines (default: all) made with other settings")  # fmt: skip
     verb.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS")
     verb.add_argument("--tensorboard", action="store_true", help="also write TensorBoard logs (extra [tensorboard])")
     verb.add_argument("--progress", choices=("auto", "live", "plain", "none"), default="auto")

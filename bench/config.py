@@ -6,6 +6,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,6 +109,17 @@ class CellSpec(BaseModel):
     @property
     def directory(self) -> str:
         return f"{self.slug}.{self.key[:8]}"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How cells are run on this machine; nothing here is part of a cell's key."""
+
+    device: str = "auto"
+    threads: int = 1
+    deterministic: bool = False
+    checkpoint_every: float = 60.0
+    tensorboard: bool = False
 
 
 def content_hash(value: Any) -> str:

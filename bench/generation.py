@@ -139,9 +139,7 @@ def write_samples(
             if samples.ids is not None:
                 record["ids"] = samples.ids[place].tolist()
             lines.write(json.dumps(record, ensure_ascii=False) + "\n")
-    write_atomically(
-        folder / "samples.jsonl", lambda part: part.write_text(lines.getvalue(), encoding="utf-8")
-    )
+    write_atomically(folder / "samples.jsonl", lambda part: part.write_text(lines.getvalue(), encoding="utf-8"))
     arrays: dict[str, Any] = {f"{one.stage}|{one.split}|sums": one.sums for one in exact}
     arrays |= {f"{one.stage}|{one.split}|tokens": one.tokens for one in exact}
     write_arrays(folder / "likelihood.npz", arrays)

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
 
+from bench.config import CellSpec
+
 SCHEMA_VERSION = 1
 Status = Literal["done", "failed", "diverged", "unsupported", "missing"]
 
@@ -53,3 +55,18 @@ class ScoreRow(BaseModel):
 
 
 COLUMNS: tuple[str, ...] = tuple(ScoreRow.model_fields)
+
+
+def row_head(about: dict[str, Any], cell: str) -> dict[str, Any]:
+    """The columns that all rows of a cell share, from its `cell.json`."""
+    spec = CellSpec(**about["spec"])
+    return {
+        "task": spec.task,
+        "task_version": spec.task_version,
+        "data": about["data"],
+        "origin": about["origin"],
+        "baseline": spec.baseline,
+        "config_hash": spec.config_hash,
+        "seed": spec.seed,
+        "cell": cell,
+    }

@@ -17,7 +17,7 @@ from typing import Any
 
 from bench import __version__
 from bench.cli import fields_of
-from bench.config import GRIDS, Grid, make_grid, parse_settings, read_grid
+from bench.config import GRIDS, Grid, Settings, make_grid, parse_settings, read_grid
 from bench.errors import UserError
 from bench.plan import PlannedCell, TaskPlan, check_names, resolve_budget, resolve_data
 from bench.registry import baseline_registry, load_plugin, make_task, task_registry
@@ -29,13 +29,13 @@ FLAGS = ("tasks", "baselines", "seeds", "budget", "data", "plugins", "samples", 
 
 def run_verb(asked: argparse.Namespace) -> int:
     """Plans the grid, runs what is not done, writes and prints the tables."""
-    from bench.cell import Settings
-    from bench.engines.local import LocalEngine, plan
+    from bench.engines.local import LocalEngine, plan, warm_up
     from bench.env import choose_device
     from bench.progress import make_progress
 
     grid = grid_of(asked)
     check_names(grid)
+    warm_up()
     if asked.device != "auto":
         choose_device(asked.device)
     workers = asked.workers or default_workers(asked.device, asked.threads)
@@ -146,17 +146,19 @@ def stopping(engine: Any) -> Iterator[None]:
 def print_tables(store: RunStore, directories: Sequence[str] | None = None) -> None:
     """Writes results.csv and the leaderboards, and prints the short tables."""
     from bench.report.collect import collect
+    from bench.report.samples import write_samples
     from bench.report.tables import terminal, write_tables
 
     rows = collect(store, directories)
     if not rows:
         print("no cell has ended yet: no tables.")
         return
+    write_samples(store, directories)
     paths = write_tables(rows, store.path, heading=store.path.name)
     print(terminal(rows, width=shutil.get_terminal_size((100, 24)).columns))
     print(f"tables   {paths.leaderboard_md}  {paths.leaderboard_csv}")
     print(f"values   {paths.results}")
-    print(f"samples  {store.cells_path}/*/samples.jsonl   to read: {store.path}/samples/*.txt")
+    print(f"samples  {store.path / 'samples'}/*.txt to read, {store.cells_path}/*/samples.jsonl whole")
 
 
 def last_words(statuses: Counter[str], total: int, seconds: float) -> int:
@@ -244,7 +246,7 @@ def score_verb(asked: argparse.Namespace) -> int:
 
 def rescore(store: RunStore) -> int:
     """Every finished cell of a run is scored anew from its samples; nothing is trained."""
-    from bench.cell import Settings, commit, prepare
+    from bench.cell import commit, prepare
 
     count = 0
     for cell in store.cells():

@@ -10,8 +10,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bench.cell import Settings, run_cell
-from bench.config import CellSpec, Grid
+from bench.cell import run_cell
+from bench.config import CellSpec, Grid, Settings
 from bench.errors import UserError
 from bench.plan import plan_task
 from bench.store import RunStore

@@ -51,9 +51,7 @@ def metric(name: str, registry: Mapping[str, str] = BUILTIN) -> Metric:
     try:
         made = getattr(importlib.import_module(module), attribute)(name)
     except (ImportError, AttributeError) as error:
-        raise MetricError(
-            f'metric "{name}" is registered as {registry[name]}, which can\'t be loaded: {error}'
-        ) from error
+        raise MetricError(f'metric "{name}" is registered as {registry[name]}, not loadable: {error}') from error
     if not isinstance(made, Metric):
         raise MetricError(f'metric "{name}": {registry[name]} gives a {type(made).__name__}, not a metrics.base.Metric')
     return made

@@ -60,8 +60,11 @@ def key_of(example: Example) -> tuple[str, ...]:
     return tuple(" ".join(text.split()) for text in (example.target, *example.source))
 
 
-def overlap(task: str, splits: Mapping[str, Sequence[Example]], *, allow: bool) -> list[str]:
+def overlap(task: str, keys: Mapping[str, Sequence[tuple[str, ...]]], *, allow: bool) -> list[str]:
     """Looks for rows of one split in another.
+
+    Args:
+        keys: of each split, its rows' `key_of`.
 
     Returns:
         A warning for each pair of splits that share rows, where that is allowed.
@@ -70,14 +73,13 @@ def overlap(task: str, splits: Mapping[str, Sequence[Example]], *, allow: bool) 
         DataError: rows are shared, and `allow` is not set.
     """
     told: list[str] = []
-    keys = {name: [key_of(example) for example in examples] for name, examples in splits.items()}
     seen = {name: set(rows) for name, rows in keys.items()}
-    names = sorted(splits, key=lambda name: (name != "train", name != "valid"))
+    names = sorted(keys, key=lambda name: (name != "train", name != "valid"))
     for place, other in enumerate(names):
         for name in names[place + 1 :]:
-            shared = [row for row in keys[name] if row in seen[other]]
-            if not shared:
+            if seen[other].isdisjoint(seen[name]):
                 continue
+            shared = [row for row in keys[name] if row in seen[other]]
             what = f'{len(shared)} lines of {task}/{name} are also in {other} (first: "{_short(shared[0])}")'
             if not allow:
                 raise DataError(

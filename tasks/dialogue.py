@@ -6,7 +6,8 @@ from pydantic import Field
 
 from tasks.base import Corpus, Example, Provenance, Task, TaskOptions
 from tasks.checks import optional_texts_of, text_of, texts_of
-from tasks.loading import Plan, Side, load
+from tasks.encoding import Side
+from tasks.loading import Plan, load
 from tasks.sources import Row, Source
 from tasks.text import Words
 

@@ -72,7 +72,9 @@ class HubSource:
             raise DataError(f"{text!r} is not hub:ID[:CONFIG]@REVISION, as hub:abisee/cnn_dailymail:3.0.0@96df5e6...")
         chosen = HubSet(match["id"], match["config"], match["revision"])
         if chosen.revision is None and not chosen.local:
-            raise DataError(f"{text}: name the revision, hub:ID@REVISION (the commit hash on the set's page): sets change")
+            raise DataError(
+                f"{text}: name the revision, hub:ID@REVISION (the commit hash on the set's page): sets change"
+            )
         return cls(chosen, fields or {})
 
     def datasets(self) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import chain
+from typing import cast
 
 from sacremoses import MosesDetokenizer, MosesTokenizer
 
@@ -39,16 +41,14 @@ class MosesWords:
         if _WHOLE.search(text):
             return self._moses(text)
         words = text.split()
-        tokens: list[str] = []
+        pieces: list[Sequence[str] | None] = list(map(self._cut.get, words))
         place = 0
-        while place < len(words):
-            pieces = self._cut.get(words[place])
-            if pieces is None:
-                pieces, place = self._next(words, place)
-            else:
-                place += 1
-            tokens += pieces
-        return tokens
+        while None in pieces[place:]:
+            place = pieces.index(None, place)
+            pieces[place], end = self._next(words, place)
+            pieces[place + 1 : end] = [()] * (end - place - 1)
+            place = end
+        return list(chain.from_iterable(cast(list[Sequence[str]], pieces)))
 
     def join(self, tokens: Sequence[str]) -> str:
         """Detokenises. sacremoses sets blanks around a curly apostrophe; inside a word (l’ami) they are taken out."""

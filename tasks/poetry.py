@@ -11,7 +11,8 @@ from pydantic import Field
 
 from tasks.base import Corpus, DataError, Example, Provenance, Task, TaskOptions
 from tasks.checks import text_of
-from tasks.loading import Plan, Side, load
+from tasks.encoding import Side
+from tasks.loading import Plan, load
 from tasks.sources import Row, Source
 from tasks.text import Verses
 
@@ -82,4 +83,6 @@ def _rare(corpus: Corpus) -> list[str]:
     known = set(corpus.vocab.tokens)
     seen = Counter(char for row in corpus.splits["train"].examples for char in row.target if char != "\n")
     rare = sum(1 for char in seen if char not in known)
-    return [f"{rare} of {len(seen)} characters of train are too rare for the vocabulary and print as 〓"] if rare else []
+    return (
+        [f"{rare} of {len(seen)} characters of train are too rare for the vocabulary and print as 〓"] if rare else []
+    )

@@ -139,7 +139,9 @@ class FileSource:
     def resolve(self, task: str, dataset: str) -> str:
         if dataset not in self.datasets():
             there = ", ".join(self.datasets()) or "nothing"
-            raise DataError(f"{task}: no set {dataset!r} in {self.root} (there is: {there}); choose another set or --data")
+            raise DataError(
+                f"{task}: no set {dataset!r} in {self.root} (there is: {there}); choose another set or --data"
+            )
         return dataset
 
     def splits(self, dataset: str) -> tuple[str, ...]:
@@ -195,19 +197,25 @@ class TextSource:
             return ()
         parts, dropped = self._cut()
         counts = " / ".join(str(len(part)) for part in parts)
-        return (f"{self.path.name}: one file, split by seed {_SHUFFLE_SEED} into {counts} rows; {dropped} duplicates dropped",)
+        return (
+            f"{self.path.name}: one file, split by seed {_SHUFFLE_SEED} into {counts} rows; {dropped} duplicates dropped",
+        )
 
     def _cut(self) -> tuple[tuple[list[Row], list[Row], list[Row]], int]:
         stat = self.path.stat()
         rows, dropped = _distinct_shuffled(self.path, stat.st_mtime_ns, stat.st_size, tuple(self.fields.items()))
         held_out = max(1, len(rows) // 20)
         if len(rows) < 3:
-            raise DataError(f"{self.path.name} has {len(rows)} distinct rows: too few to split into train, valid and test")
+            raise DataError(
+                f"{self.path.name} has {len(rows)} distinct rows: too few to split into train, valid and test"
+            )
         return (list(rows[2 * held_out :]), list(rows[:held_out]), list(rows[held_out : 2 * held_out])), dropped
 
 
 @lru_cache(maxsize=4)
-def _distinct_shuffled(path: Path, _mtime: int, _size: int, fields: tuple[tuple[str, str], ...]) -> tuple[Sequence[Row], int]:
+def _distinct_shuffled(
+    path: Path, _mtime: int, _size: int, fields: tuple[tuple[str, str], ...]
+) -> tuple[Sequence[Row], int]:
     rows = read_rows(path, path.name, dict(fields))
     first = {json.dumps(row.fields, sort_keys=True, ensure_ascii=False): row for row in reversed(rows)}
     kept = sorted(first.values(), key=lambda row: row.line)
@@ -259,7 +267,9 @@ def _parse(line: str, name: str, number: int) -> dict[str, Any]:
         what = "empty line" if not line.strip() else f"not JSON ({error.msg} at column {error.colno})"
         raise DataError(f"{name} line {number}: {what}. Each line must be one JSON object") from None
     if not isinstance(row, dict):
-        raise DataError(f"{name} line {number}: a JSON {type(row).__name__}, not an object. Each line must be one object")
+        raise DataError(
+            f"{name} line {number}: a JSON {type(row).__name__}, not an object. Each line must be one object"
+        )
     return row
 
 

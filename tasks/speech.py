@@ -8,7 +8,8 @@ from pydantic import Field
 
 from tasks.base import Corpus, Example, Provenance, Task, TaskOptions
 from tasks.checks import text_of
-from tasks.loading import Plan, Side, load
+from tasks.encoding import Side
+from tasks.loading import Plan, load
 from tasks.poetry import Poetry
 from tasks.sources import Row, Source
 from tasks.text import Words

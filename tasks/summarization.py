@@ -8,7 +8,8 @@ from pydantic import Field
 
 from tasks.base import Corpus, DataError, Example, Provenance, Task, TaskOptions
 from tasks.checks import optional_texts_of, text_of, texts_of
-from tasks.loading import Plan, Side, load
+from tasks.encoding import Side
+from tasks.loading import Plan, load
 from tasks.sources import Row, Source
 from tasks.text import Tokeniser, make_tokeniser
 
@@ -97,6 +98,8 @@ class Summarization(Task):
 
 def parse(row: Row) -> Example:
     """`highlights` is a text or a list of sentences, one a line; `refs` are other whole summaries of the article."""
-    target = "\n".join(line.strip() for text in texts_of(row, "highlights") for line in text.splitlines() if line.strip())
+    target = "\n".join(
+        line.strip() for text in texts_of(row, "highlights") for line in text.splitlines() if line.strip()
+    )
     references = optional_texts_of(row, "refs") or (target,)
     return Example(target, (text_of(row, "article"),), references)

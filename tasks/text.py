@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Protocol
 
 from tasks.base import DataError, Vocabulary
@@ -185,20 +186,22 @@ def make_tokeniser(name: str, *, language: str = "en", lower: bool = False) -> T
 def build_vocabulary(
     lines: Iterable[Sequence[str]], max_size: int | None = None, min_count: int = 1, extra: Sequence[str] = ()
 ) -> Vocabulary:
+    """The vocabulary of tokenised training text; see `vocabulary_of`."""
+    return vocabulary_of(Counter(chain.from_iterable(lines)), max_size, min_count, extra)
+
+
+def vocabulary_of(
+    counts: Mapping[str, int], max_size: int | None = None, min_count: int = 1, extra: Sequence[str] = ()
+) -> Vocabulary:
     """The most frequent tokens, `</s>` and `<unk>` first, then `extra`; ties in order of code points.
 
     Args:
-        lines: tokenised training text.
+        counts: how often each token stands in the training text.
         max_size: size of the whole vocabulary at most, specials included.
         min_count: rarer tokens are left out.
     """
-    counts: Counter[str] = Counter()
-    for line in lines:
-        counts.update(line)
     specials = (EOS, UNK, *extra)
-    for special in specials:
-        counts.pop(special, None)
-    kept = [(-count, token) for token, count in counts.items() if count >= min_count]
+    kept = [(-n, token) for token, n in counts.items() if n >= min_count and token not in specials]
     room = len(kept) if max_size is None else max(0, max_size - len(specials))
     return Vocabulary((*specials, *(token for _, token in heapq.nsmallest(room, kept))))
 

@@ -8,7 +8,8 @@ from pydantic import Field, field_validator
 
 from tasks.base import Corpus, DataError, Example, Provenance, Task, TaskOptions
 from tasks.checks import optional_texts_of, text_of
-from tasks.loading import Plan, Side, load
+from tasks.encoding import Side
+from tasks.loading import Plan, load
 from tasks.sources import Row, Source
 from tasks.text import Words
 
@@ -61,7 +62,9 @@ class Translation(Task):
     def load(self, source: Source, limit: int | None = None, *, allow_overlap: bool = False) -> Corpus:
         options = self.options
         if source.origin == "embedded" and (options.pair != "en-fr" or options.extra_tests):
-            raise DataError("translation: the embedded corpus has en-fr only, and no extra tests; give --data for others")
+            raise DataError(
+                "translation: the embedded corpus has en-fr only, and no extra tests; give --data for others"
+            )
         theirs, ours = options.pair.split("-")
         plan = Plan(
             dataset=f"mt_{theirs}_{ours}",

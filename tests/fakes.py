@@ -1,4 +1,4 @@
-"""An in-memory `Run`, for tests of training: random streams, log, safe points, and interruption where a test wants it."""
+"""An in-memory `Run`, for tests of training: random streams, log, safe points, interruption where a test wants it."""
 
 from __future__ import annotations
 

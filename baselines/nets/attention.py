@@ -118,7 +118,8 @@ class AttentionSeq2Seq(RecurrentNet):
         return torch.bmm(torch.softmax(scores, -1), annotations)
 
     def _features(self, hidden: Tensor, context: Tensor) -> Tensor:
-        return self.dropout(torch.tanh(self.readout(torch.cat([hidden, context], -1))))
+        features: Tensor = self.dropout(torch.tanh(self.readout(torch.cat([hidden, context], -1))))
+        return features
 
 
 def _along_time(values: Tensor, places: Tensor) -> Tensor:

@@ -18,6 +18,11 @@ Init = Literal["uniform", "normal"]
 class LSTMStack(nn.LSTM):
     """`nn.LSTM` (batch first) that can also go one step at a time. A state is (h, c) of each layer, [batch, hidden]."""
 
+    weight_ih_l0: Tensor
+    weight_hh_l0: Tensor
+    bias_ih_l0: Tensor
+    bias_hh_l0: Tensor
+
     def __init__(self, input_size: int, hidden: int, layers: int = 1, dropout: float = 0.0) -> None:
         super().__init__(input_size, hidden, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
 
@@ -27,7 +32,8 @@ class LSTMStack(nn.LSTM):
 
     def unroll(self, inputs: Tensor, state: State) -> Tensor:
         """inputs [batch, time, in] -> top layer's outputs [batch, time, hidden]."""
-        return super().forward(inputs, (torch.stack(state[0::2]), torch.stack(state[1::2])))[0]
+        outputs: Tensor = self(inputs, (torch.stack(state[0::2]), torch.stack(state[1::2])))[0]
+        return outputs
 
     def input_gates(self, inputs: Tensor, start: int = 0) -> Tensor:
         """What inputs [..., part of in] from column `start` on add to the gates [..., 4 hidden] of the lowest layer.
@@ -80,9 +86,9 @@ class RecurrentNet(AutoregressiveNet):
     def embed(self, tokens: Tensor) -> Tensor:
         """tokens [...] -> embeddings [..., embedding], before dropout."""
         if not self.tied:
-            return self.embedding(tokens)
+            return F.embedding(tokens, self.embedding.weight)
         words = F.embedding(tokens.clamp(max=self.vocab_size - 1), self.output.weight)
-        special = self.embedding((tokens - self.vocab_size).clamp(min=0))
+        special = F.embedding((tokens - self.vocab_size).clamp(min=0), self.embedding.weight)
         return torch.where((tokens < self.vocab_size).unsqueeze(-1), words, special)
 
     def token_gates(self, tokens: Tensor) -> Tensor:
@@ -127,7 +133,8 @@ class LSTMLanguageModel(RecurrentNet):
 
     def forward(self, inputs: Tensor, memory: Memory = ()) -> Tensor:
         state = self.initial_state(len(inputs), memory)
-        return self.dropout(self.lstm.unroll(self.dropout(self.embed(inputs)), state))
+        features: Tensor = self.dropout(self.lstm.unroll(self.dropout(self.embed(inputs)), state))
+        return features
 
 
 def initialise(net: nn.Module, scheme: Init, scale: float, rng: torch.Generator) -> None:

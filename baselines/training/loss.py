@@ -27,7 +27,9 @@ def cross_entropy(
     """
     if weights is None:
         weights = features.new_ones(len(targets))
-    return _CrossEntropy.apply(features, output.weight, output.bias, targets, weights, label_smoothing)
+    arguments = (features, output.weight, output.bias, targets, weights, label_smoothing)
+    loss: Tensor = _CrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call, unused-ignore]
+    return loss
 
 
 @torch.no_grad()
@@ -35,7 +37,7 @@ def log_probs(features: Tensor, output: nn.Linear, targets: Tensor) -> Tensor:
     """Natural log-probability of each target: features [tokens, features], targets [tokens] -> [tokens]."""
     size = chunk_rows(output.out_features, features.device)
     parts = [features.new_zeros(0)]
-    for part, target in zip(features.split(size), targets.split(size), strict=True):
+    for part, target in zip(torch.split(features, size), torch.split(targets, size), strict=True):
         logits = output(part)
         parts.append(logits.gather(1, target[:, None]).squeeze(1) - logits.logsumexp(1))
     return torch.cat(parts)
@@ -66,7 +68,7 @@ class _CrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         grad_features, grad_layer = ctx.saved_tensors
         return grad_features * grad, grad_layer[:, :-1] * grad, grad_layer[:, -1] * grad, None, None, None
 

@@ -1,11 +1,11 @@
-"""Maximum likelihood with teacher forcing, stopped early: the `mle` baseline, and where adversarial methods start from."""
+"""Maximum likelihood with teacher forcing, stopped early: a baseline, and where adversarial methods start from."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -14,9 +14,9 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from baselines.base import BaselineConfig, Run, State
-from baselines.neural import NetConfig, NeuralGenerator, build_net
 from baselines.nets.base import AutoregressiveNet
 from baselines.nets.lstm import initialise
+from baselines.neural import NetConfig, NeuralGenerator, build_net
 from baselines.training.batches import Collator, Rows, bucketed
 from baselines.training.loss import cross_entropy
 from tasks.base import Corpus, Split
@@ -26,7 +26,7 @@ STAGE = "pretrain"
 
 
 class MLEConfig(BaselineConfig):
-    """Generator and optimisation. An *interval* is what lies between two looks at valid: an epoch, or `interval` steps."""
+    """Generator and optimisation. An *interval* lies between two looks at valid: an epoch, or `interval` steps."""
 
     net: NetConfig = NetConfig()
     epochs: PositiveInt = 30  # at most; in intervals where `interval` is set
@@ -39,6 +39,9 @@ class MLEConfig(BaselineConfig):
     clip: PositiveFloat = 5.0  # of the gradient's global norm
     label_smoothing: NonNegativeFloat = Field(default=0.0, lt=1.0)
     valid_rows: PositiveInt = 2000  # the first of valid, looked at after each interval
+
+
+MLE_BUDGETS: dict[str, dict[str, Any]] = {}
 
 
 @dataclass
@@ -110,5 +113,63 @@ def train_mle(net: AutoregressiveNet, corpus: Corpus, config: MLEConfig, run: Ru
             tally.zero_()
             if _improved(course, valid_nll, config):
                 best = copy.deepcopy(net.state_dict())
-        run.checkpoint(lambda: _state(net, optimiser, course, tally, best))
+        run.checkpoint(partial(_state, net, optimiser, course, tally, best))
     return best
+
+
+def _step(
+    net: AutoregressiveNet, optimiser: torch.optim.Adam, split: Split, rows: Rows, collator: Collator, config: MLEConfig
+) -> Tensor:
+    """One update on the named rows; gives the loss summed over tokens and the number of tokens [2], on the device."""
+    sources = None if split.sources is None else split.sources.take(rows)
+    batch = collator.batch(split.targets.take(rows), sources, net.output.weight.device)
+    memory = () if batch.sources is None else net.encode(*batch.sources)
+    features = net(batch.inputs, memory)[batch.inside]
+    loss = cross_entropy(features, net.output, batch.targets[batch.inside], label_smoothing=config.label_smoothing)
+    optimiser.zero_grad()
+    torch.autograd.backward(loss / len(features))
+    nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+    optimiser.step()
+    return torch.stack([loss.detach().double(), torch.full_like(loss, len(features), dtype=torch.float64)])
+
+
+def _valid_nll(net: AutoregressiveNet, corpus: Corpus, config: MLEConfig) -> float:
+    """Nats per token on the first rows of valid."""
+    valid = corpus.splits["valid"]
+    rows = np.arange(min(len(valid), config.valid_rows))
+    sources = None if valid.sources is None else valid.sources.take(rows)
+    return -float(NeuralGenerator(net, corpus).token_log_probs(valid.targets.take(rows), sources).mean())
+
+
+def _improved(course: Course, valid_nll: float, config: MLEConfig) -> bool:
+    """Whether this is the best so far; otherwise patience shrinks, and so does the rate where the schedule says so."""
+    if valid_nll < course.best:
+        course.best, course.stale = valid_nll, 0
+        return True
+    course.stale += 1
+    if config.schedule == "plateau":
+        course.scale *= config.decay
+    return False
+
+
+def _set_rate(optimiser: torch.optim.Adam, config: MLEConfig, course: Course, total: int) -> None:
+    left = 1.0 - course.step / total if config.schedule == "linear" else 1.0
+    for group in optimiser.param_groups:
+        group["lr"] = config.learning_rate * course.scale * left
+
+
+def _state(net: nn.Module, optimiser: torch.optim.Adam, course: Course, tally: Tensor, best: State) -> dict[str, Any]:
+    moments = [optimiser.state[parameter] for parameter in net.parameters()]
+    return {"net": net.state_dict(), "moments": moments, "course": asdict(course), "tally": tally, "best": best}
+
+
+def _start(net: nn.Module, optimiser: torch.optim.Adam, run: Run) -> tuple[Course, Tensor, State]:
+    """Where to go on from: the state saved, put into network and optimiser, or the beginning."""
+    saved = run.resume()
+    if saved is None:
+        return Course(), torch.zeros(2, dtype=torch.float64, device=run.device), {}
+    net.load_state_dict(saved["net"])
+    for parameter, moments in zip(net.parameters(), saved["moments"], strict=True):
+        optimiser.state[parameter] = {name: value.to(run.device) for name, value in moments.items()}
+    best = {name: value.to(run.device) for name, value in saved["best"].items()}
+    return Course(**saved["course"]), saved["tally"].to(run.device), best

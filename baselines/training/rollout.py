@@ -12,9 +12,7 @@ import torch
 from torch import Tensor
 
 from baselines.nets.base import AutoregressiveNet, Memory, State, pick
-from baselines.sampling import draw
-
-CELLS = 1 << 19  # logits made at once on a CPU: 2 MB of float32, so that softmax and search stay in the cache
+from baselines.sampling import TokenSampler
 
 
 @dataclass(frozen=True)
@@ -49,16 +47,6 @@ class Rollouts:
     n: int
 
 
-def draw_tokens(net: AutoregressiveNet, features: Tensor, uniforms: Tensor) -> Tensor:
-    """Tokens by inverse CDF: features [rows, features], uniforms [rows, k] -> [rows, k].
-
-    On a CPU a few rows at a time, so that their logits never leave the cache.
-    """
-    rows = max(1, CELLS // net.vocab_size) if features.device.type == "cpu" else max(1, (1 << 28) // net.vocab_size)
-    parts = zip(features.split(rows), uniforms.split(rows), strict=True)
-    return torch.cat([draw(net.output(part), u) for part, u in parts])
-
-
 @torch.no_grad()
 def sample_with_states(
     net: AutoregressiveNet, memory: Memory, uniforms: Tensor, *, bos: int, pad: int, eos: int | None
@@ -68,13 +56,14 @@ def sample_with_states(
     Token t of row b is the one whose cumulative probability first exceeds `uniforms[b, t]`.
     """
     batch, time = uniforms.shape
+    draw = TokenSampler(net.output)
     state = net.initial_state(batch, memory)
     token = uniforms.new_full((batch,), bos, dtype=torch.long)
     ended = torch.zeros_like(token, dtype=torch.bool)
     tokens, features, states = [], [], []
     for t in range(time):
         feature, state = net.step(token, state, memory)
-        token = draw_tokens(net, feature, uniforms[:, t : t + 1]).squeeze(1).masked_fill(ended, pad)
+        token = draw(feature, uniforms[:, t : t + 1]).squeeze(1).masked_fill(ended, pad)
         tokens.append(token)
         features.append(feature)
         states.append(state)
@@ -97,6 +86,7 @@ def roll_out(
         uniforms: [time - 1, batch, n, time]; `[t - 1, b, i, s]` draws the token at place s of rollout i of prefix t.
     """
     time, n = uniforms.shape[3], uniforms.shape[2]
+    draw = TokenSampler(net.output)
     items = alive(sampled.lengths, time, always=eos is None)
     owner = torch.cat([chosen.repeat_interleave(n) for chosen in items])  # [rows] the item each rollout belongs to
     draws = torch.cat([uniforms[t][chosen].flatten(0, 1) for t, chosen in enumerate(items)])  # [rows, time]
@@ -107,10 +97,10 @@ def roll_out(
     started = 0
     for s in range(1, time):
         fresh = items[s - 1]
-        first = draw_tokens(net, sampled.features[s][fresh], draws[started : started + len(fresh) * n, s].view(-1, n))
+        first = draw(sampled.features[s][fresh], draws[started : started + len(fresh) * n, s].view(-1, n))
         token = first.flatten()
         if s > 1:
-            token = torch.cat([draw_tokens(net, features, draws[live, s : s + 1]).squeeze(1), token])
+            token = torch.cat([draw(features, draws[live, s : s + 1]).squeeze(1), token])
         live = torch.cat([live, torch.arange(started, started + len(fresh) * n, device=live.device)])
         started += len(fresh) * n
         tokens[live, s] = token

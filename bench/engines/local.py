@@ -11,17 +11,17 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
-from bench.cell import Settings
-from bench.config import Grid
+from bench.config import Grid, Settings
+from bench.engines.jobs import PRELOAD, cell_job, plan_job
 from bench.errors import UserError
 from bench.plan import PlannedCell, TaskPlan
 from bench.progress import Progress
 from bench.store import RunStore
-from bench.worker import work_cell, work_plan
 
 GRACE = 8.0  # seconds a cell has to save itself when the run is stopped
 RETRY = 2.0  # seconds until a cell that another run holds is tried again
@@ -51,8 +51,14 @@ class Ended:
 def context() -> ForkServerContext:
     """The fork server, with what every job needs imported before the first."""
     found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(["bench.worker", "baselines.mle", "baselines.seqgan", "safetensors.torch"])
+    found.set_forkserver_preload(PRELOAD)
     return found
+
+
+def warm_up() -> None:
+    """Starts the fork server, which loads its modules while the parent goes on reading the grid."""
+    context()
+    forkserver.ensure_running()
 
 
 def plan(grid: Grid, tasks: Sequence[str], slots: int) -> list[TaskPlan]:
@@ -67,11 +73,15 @@ def plan(grid: Grid, tasks: Sequence[str], slots: int) -> list[TaskPlan]:
     try:
         while waiting or running:
             while waiting and len(running) < slots:
-                running.append(_start(mp, None, work_plan, grid, waiting.pop(0)))
+                running.append(_start(mp, None, plan_job, grid, waiting.pop(0)))
             for job in _ended(running):
                 kind, content = job.answer
                 if kind != "plan":
-                    raise UserError(content) if kind == "mistake" else RuntimeError(content or death(job.process.exitcode))
+                    raise (
+                        UserError(content)
+                        if kind == "mistake"
+                        else RuntimeError(content or death(job.process.exitcode))
+                    )
                 plans[content.task] = content
     finally:
         for job in running:
@@ -101,7 +111,7 @@ class LocalEngine:
                     if cell is None:
                         break
                     self._progress.cell_started(cell.spec.slug)
-                    running.append(_start(mp, cell, work_cell, cell.spec, self._store.path, self._settings))
+                    running.append(_start(mp, cell, cell_job, cell.spec, self._store.path, self._settings))
                 if self._stopping:
                     self._ask(running)
                 if not running:

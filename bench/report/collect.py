@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.cell import row_head
-from bench.schema import ScoreRow
+from bench.schema import ScoreRow, row_head
 from bench.store import CellStore, RunStore, read_json
 
 NAN = float("nan")

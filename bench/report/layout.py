@@ -51,6 +51,7 @@ class Value:
         half: half width of the 95 % interval over seeds; NaN with one seed.
         reasons: by seed, why there is no value.
         items: how many test items a value was computed from.
+        signature: its own; that of reference text may be shorter than the column's.
     """
 
     by_seed: Mapping[int, float]
@@ -58,6 +59,7 @@ class Value:
     half: float
     reasons: Mapping[int, str]
     items: int
+    signature: str
 
 
 @dataclass(frozen=True)
@@ -250,7 +252,8 @@ def _value(by_seed: Mapping[int, ScoreRow]) -> Value:
     finite = {seed: row.value for seed, row in sorted(by_seed.items()) if not math.isnan(row.value)}
     reasons = {seed: row.reason or "no value" for seed, row in sorted(by_seed.items()) if math.isnan(row.value)}
     mean, half = mean_interval(list(finite.values()))
-    return Value(finite, mean, half, reasons, max(row.n for row in by_seed.values()))
+    signature = next((row.signature for row in by_seed.values() if not math.isnan(row.value)), "")
+    return Value(finite, mean, half, reasons, max(row.n for row in by_seed.values()), signature)
 
 
 def _failures(rows: Iterable[ScoreRow], done: set[int]) -> tuple[Failure, ...]:

@@ -55,8 +55,8 @@ def _record(table: Table, line: Line, labels: Sequence[str]) -> list[object]:
     for label in labels:
         column = by_label.get(label)
         value = line.values.get(column) if column is not None else None
-        if column is None or value is None:
+        if value is None:
             record += [None, None, None, None]
         else:
-            record += [value.mean, value.half, len(value.by_seed), column.signature if value.by_seed else ""]
+            record += [value.mean, value.half, len(value.by_seed), value.signature]
     return [None if isinstance(field, float) and math.isnan(field) else field for field in record]

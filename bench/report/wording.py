@@ -150,7 +150,7 @@ def verdict_text(verdict: Verdict, places: int) -> str:
     name, parts = display_name(verdict.column.label), []
     if verdict.apart:
         parts.append(
-            f"on {name} distinguishable from {verdict.base}: {'; '.join(_apart(*o, places) for o in verdict.apart)}"
+            f"On {name} distinguishable from {verdict.base}: {'; '.join(_apart(*o, places) for o in verdict.apart)}"
         )
     if verdict.alike:
         seeds = _count(verdict.seeds)

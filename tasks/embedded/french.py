@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# All first letters before which a word elides; the grammar has no word with an aspirated h and none such as `oui`.
+# First letters before which a word elides; the lexicon has no aspirated h and no word such as `oui` or `onze`.
 ELIDING = "aeiouhâàéèêîôûœAEIOUHÉÊ"
-_ELISION = re.compile(rf"\b([JjLlDdNnMmTtSs])(?:e|(?<=[Ll])a) (?=[{ELIDING}])")
-_QUE = re.compile(rf"\b(parce qu|qu|Qu)e (?=[{ELIDING}])")
-_CONTRACTION = re.compile(r"\b([Dd]e|[ÀAàa]) (le|les) (?!\[)")
+_ELISION = re.compile(rf"\b([jldnmts])(?:e|(?<=l)a) (?=[{ELIDING}])")
+_QUE = re.compile(rf"\b(parce qu|qu)e (?=[{ELIDING}])")
+_CONTRACTION = re.compile(r"\b(de|à) (les?) ")
 
 
 @dataclass(frozen=True)
@@ -101,15 +101,11 @@ AVOIR = Verb("avoir", ("ai", "as", "a", "avons", "avez", "ont"), "eu", False, "a
 SUBJECTS = ("je", "tu", "il", "nous", "vous", "ils")
 
 
+_OF = {("le", True): "du ", ("les", True): "des ", ("le", False): "au ", ("les", False): "aux "}
+
+
 def joined(words: str) -> str:
-    """Elides and contracts a phrase whose words are separated by spaces; `[` before a pronoun keeps it whole."""
-    text = _CONTRACTION.sub(_contracted, " ".join(words.split()))
-    text = _QUE.sub(lambda found: found[1] + "'", text)
-    return _ELISION.sub(lambda found: found[1] + "'", text).replace("[", "")
-
-
-def _contracted(found: re.Match[str]) -> str:
-    first, article = found[1], found[2]
-    of = first.lower() == "de"
-    word = {("le", True): "du", ("les", True): "des", ("le", False): "au", ("les", False): "aux"}[article, of]
-    return word + " "
+    """Elides, then contracts, a phrase whose words stand apart: `de le ami` -> `de l'ami`, `de le chat` -> `du chat`."""
+    text = _QUE.sub(r"\1'", words)
+    text = _ELISION.sub(r"\1'", text)
+    return _CONTRACTION.sub(lambda found: _OF[found[2], found[1] == "de"], text)
