@@ -59,11 +59,12 @@ class Progress(Protocol):
 
 @dataclass
 class Running:
-    """A cell under way. Times are the clock's."""
+    """A cell under way. Times are the clock's; `stage_first` is how far a stage was when it was first told of."""
 
     started: float
     stage: str = ""
     stage_started: float = 0.0
+    stage_first: int = 0
     done: int = 0
     total: int = 0
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -74,8 +75,9 @@ class Running:
         return min(1.0, max(0.0, self.done / self.total)) if self.total > 0 else 0.0
 
     def left(self, now: float) -> float:
-        """Seconds to the end of the stage; NaN while nothing is known."""
-        return (now - self.stage_started) * (1 - self.fraction) / self.fraction if self.fraction > 0 else math.nan
+        """Seconds to the end of the stage, at its speed since it was first told of; NaN while that isn't known."""
+        steps = self.done - self.stage_first
+        return (now - self.stage_started) * max(0, self.total - self.done) / steps if steps > 0 else math.nan
 
 
 class GridState:
@@ -137,7 +139,7 @@ class _Base(ABC):
             if state is None:
                 return
             if stage != state.stage:
-                state.stage, state.stage_started = stage, self._clock()
+                state.stage, state.stage_started, state.stage_first = stage, self._clock(), done
             state.done, state.total, state.figures = done, total, dict(figures)
             self._show_update(cell, state)
 

@@ -15,11 +15,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+Index = npt.NDArray[np.signedinteger[Any]]
 Bools = npt.NDArray[np.bool_]
 MAX_ORDER = 5
 
@@ -101,7 +103,7 @@ def item_matches(hypotheses: Sentences, references: Sentences, owner: Ints, orde
     tokens, sentence = _join(hypotheses, references)
     item = np.concatenate([np.arange(len(hypotheses)), owner])[sentence]
     # with the item in the first key, grams of different items never meet: the pool's rule is the item's
-    first = item * (int(tokens.max(initial=0)) + 1) + tokens
+    first = item * (int(tokens.max(initial=0)) + 1) + tokens.astype(np.int64)
     counts = _count(tokens, sentence, first, len(hypotheses), orders, _clip_by_pool(len(hypotheses)))
     return Matches(counts, hypotheses.lengths, _closest_own(hypotheses.lengths, references.lengths, owner))
 
@@ -110,7 +112,7 @@ def distinct(sentences: Sentences, order: int) -> tuple[int, int]:
     """How many different n-grams there are, and how many in all; none reaches over the end of its sentence."""
     tokens, sentence = _join(sentences)
     vocabulary = int(tokens.max(initial=0)) + 1
-    grams, start = tokens, np.arange(len(tokens))
+    grams, start = tokens.astype(np.int64), np.arange(len(tokens))
     for n in range(2, order + 1):
         inside = start + n - 1 < sentences.offsets[1:][sentence[start]]
         start = start[inside]
@@ -127,69 +129,78 @@ class _Runs:
         first: [grams] a gram's first run.
     """
 
-    gram: Ints
-    sentence: Ints
-    count: Ints
-    first: Ints
+    gram: Index
+    sentence: Index
+    count: Index
+    first: Index
 
 
 # from the runs: the clipped counts [runs] (0 for references), and which grams [grams] the next order may build on
-_Clip = Callable[[_Runs], tuple[Ints, Bools]]
+_Clip = Callable[[_Runs], tuple[Index, Bools]]
 
 
-def _join(*parts: Sentences) -> tuple[Ints, Ints]:
-    """Tokens and sentence numbers of all positions [positions]."""
-    tokens = np.concatenate([part.flat for part in parts]).astype(np.int64)
+def _join(*parts: Sentences) -> tuple[Index, Index]:
+    """Tokens and sentence numbers of all positions [positions]; in 32 bits where that is enough, to save memory."""
+    tokens = np.concatenate([part.flat for part in parts])
     lengths = np.concatenate([part.lengths for part in parts])
-    return tokens, np.repeat(np.arange(len(lengths)), lengths)
+    width = np.int32 if max(len(tokens), len(lengths)) < 2**31 else np.int64
+    return tokens.astype(width), np.repeat(np.arange(len(lengths), dtype=width), lengths)
 
 
-def _count(tokens: Ints, sentence: Ints, first: Ints, items: int, orders: int, clip: _Clip) -> Ints:
+def _count(tokens: Index, sentence: Index, first: Index, items: int, orders: int, clip: _Clip) -> Ints:
     """Clipped counts [items, orders]; `first` [positions] tells order-1 grams apart."""
     counts = np.zeros((items, orders), dtype=np.int64)
     vocabulary = int(tokens.max(initial=0)) + 1
-    positions, keys = np.arange(len(tokens)), first
+    positions, keys = np.arange(len(tokens), dtype=tokens.dtype), first.astype(np.int64)
     for order in range(orders):
         if len(keys) == 0:
             break
         runs, element_gram, where = _group(keys, positions, sentence)
         clipped, alive = clip(runs)
         counts[:, order] = np.bincount(runs.sentence, weights=clipped, minlength=items)[:items]
+        if order + 1 == orders:
+            break
         grams = _renumber(len(tokens), element_gram, where, alive)
         positions = np.flatnonzero((grams[:-1] >= 0) & (grams[1:] >= 0) & (sentence[:-1] == sentence[1:]))
-        if order + 1 < orders:
-            # a gram of the next order: this order's gram, and the token that follows it
-            keys = grams[positions] * vocabulary + tokens[positions + order + 1]
+        positions = positions.astype(tokens.dtype)
+        # a gram of the next order: this order's gram, and the token that follows it
+        keys = grams[positions].astype(np.int64) * vocabulary + tokens[positions + order + 1]
     return counts
 
 
-def _group(keys: Ints, positions: Ints, sentence: Ints) -> tuple[_Runs, Ints, Ints]:
+def _group(keys: Ints, positions: Index, sentence: Index) -> tuple[_Runs, Index, Index]:
     """Runs of equal (key, sentence); and, sorted by key, the gram number and the position of every element."""
     keys, where = _sort(keys, positions)
     inside = sentence[where]
-    new_gram = np.concatenate([[True], keys[1:] != keys[:-1]])
-    new_run = new_gram | np.concatenate([[True], inside[1:] != inside[:-1]])
-    element_gram = np.cumsum(new_gram) - 1
+    new_gram, new_run = np.ones(len(keys), np.bool_), np.ones(len(keys), np.bool_)
+    np.not_equal(keys[1:], keys[:-1], out=new_gram[1:])
+    np.not_equal(inside[1:], inside[:-1], out=new_run[1:])
+    new_run |= new_gram
+    element_gram = np.cumsum(new_gram, dtype=positions.dtype)
+    element_gram -= 1
     start = np.flatnonzero(new_run)
-    count = np.diff(start, append=len(keys))
+    count = np.diff(start, append=len(keys)).astype(positions.dtype)
     return _Runs(element_gram[start], inside[start], count, np.flatnonzero(new_gram[start])), element_gram, where
 
 
-def _sort(keys: Ints, positions: Ints) -> tuple[Ints, Ints]:
+def _sort(keys: Ints, positions: Index) -> tuple[Ints, Index]:
     """Keys in order and their positions, ascending within a key (so that a sentence's positions stay together)."""
     bits = int(positions[-1]).bit_length()
     if int(keys.max()).bit_length() + bits <= 63:
         # one sort of plain integers is several times faster than sorting an index
-        packed = np.sort((keys << bits) | positions)
-        return packed >> bits, packed & ((1 << bits) - 1)
+        packed = keys << bits
+        packed |= positions
+        packed.sort()
+        return packed >> bits, (packed & ((1 << bits) - 1)).astype(positions.dtype)
     order = np.argsort(keys, kind="stable")
     return keys[order], positions[order]
 
 
-def _renumber(size: int, element_gram: Ints, where: Ints, alive: Bools) -> Ints:
+def _renumber(size: int, element_gram: Index, where: Index, alive: Bools) -> Index:
     """Gram number at each position, without gaps; -1 where no gram of this order can go on."""
-    number = np.where(alive, np.cumsum(alive) - 1, -1)
-    grams = np.full(size, -1, dtype=np.int64)
+    number = np.cumsum(alive, dtype=where.dtype) - 1
+    number[~alive] = -1
+    grams = np.full(size, -1, dtype=where.dtype)
     grams[where] = number[element_gram]
     return grams
 
@@ -197,22 +208,24 @@ def _renumber(size: int, element_gram: Ints, where: Ints, alive: Bools) -> Ints:
 def _clip_by_pool(items: int) -> _Clip:
     """Sentences from number `items` on are the references."""
 
-    def clip(runs: _Runs) -> tuple[Ints, Bools]:
+    def clip(runs: _Runs) -> tuple[Index, Bools]:
         is_reference = runs.sentence >= items
-        most = np.maximum.reduceat(np.where(is_reference, runs.count, 0), runs.first)
-        clipped = np.where(is_reference, 0, np.minimum(runs.count, most[runs.gram]))
+        most = np.maximum.reduceat(runs.count * is_reference, runs.first)
+        clipped = np.minimum(runs.count, most[runs.gram])
+        clipped[is_reference] = 0
         return clipped, (most > 0) & ~is_reference[runs.first]
 
     return clip
 
 
-def _clip_by_others(runs: _Runs) -> tuple[Ints, Bools]:
+def _clip_by_others(runs: _Runs) -> tuple[Index, Bools]:
     most = np.maximum.reduceat(runs.count, runs.first)
     is_most = runs.count == most[runs.gram]
-    holders = np.add.reduceat(is_most.astype(np.int64), runs.first)
-    second = np.maximum.reduceat(np.where(is_most, 0, runs.count), runs.first)
-    alone = is_most & (holders == 1)[runs.gram]
-    elsewhere = np.where(alone, second[runs.gram], most[runs.gram])
+    holders = np.add.reduceat(is_most, runs.first, dtype=runs.count.dtype)
+    second = np.maximum.reduceat(runs.count * ~is_most, runs.first)
+    elsewhere = np.where(holders == 1, second, most)[runs.gram]
+    # who alone holds the most is given the second, all the others the most
+    elsewhere = np.where(is_most, elsewhere, most[runs.gram])
     return np.minimum(runs.count, elsewhere), np.diff(runs.first, append=len(runs.gram)) > 1
 
 

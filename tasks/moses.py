@@ -19,8 +19,9 @@ from sacremoses import MosesDetokenizer, MosesTokenizer
 _RIM = re.compile(r"[',].*|.*'|.*\.\..*", re.DOTALL)
 # Control characters are dropped before cutting, and the last is how sacremoses marks runs of dots for itself.
 _WHOLE = re.compile(r"[\x00-\x08\x0e-\x1b]|MULTI")
-_LETTERS = "A-Za-zÀ-ÖØ-öø-ÿŒœ"
-_PLAIN = re.compile(rf"([{_LETTERS}]+(?:-[{_LETTERS}]+)*)([.,?!;:]?)")
+_WORD = "[A-Za-zÀ-ÖØ-öø-ÿŒœ0-9]+"
+# Words whose cut is plain to see, so that sacremoses need not be asked: opening mark, core, closing mark, stop.
+_PLAIN = re.compile(rf'([("]?)({_WORD}(?:-{_WORD})*)([)"]?)([.,?!;:]?)')
 _CURLY = re.compile(r"(?<=\w) ’ (?=\w)")
 _STAND_IN = {"none": "", "lower": " a", "digit": " 0", "other": " A"}
 
@@ -85,8 +86,8 @@ class MosesWords:
         pieces = self._cut_between.get(key)
         if pieces is None:
             plain = _PLAIN.fullmatch(text)
-            if plain and kind != "lower" and plain[1] not in self._prefixes:
-                pieces = [plain[1], plain[2]]
+            if plain and (plain[3] or (kind != "lower" and plain[2] not in self._prefixes)):
+                pieces = [piece for piece in plain.groups() if piece]
             else:
                 before, after = "A " if follows else "", _STAND_IN[kind]
                 pieces = self._moses(before + text + after)[bool(before) : -1 if after else None]

@@ -48,7 +48,8 @@ def free_corpus(n: int = 400, seed: int = 0, words: int = 8, fixed_length: int |
         end = [] if fixed_length else [0]
         return Split(examples, Ragged.from_lists([[*codec.encode(e.target), *end] for e in examples]))
 
-    return _corpus("free", codec, None, {"train": split(n), "valid": split(n // 4), "test": split(n // 4)}, fixed_length)
+    splits = {"train": split(n), "valid": split(n // 4), "test": split(n // 4)}
+    return _corpus("free", codec, None, splits, fixed_length)
 
 
 def conditional_corpus(n: int = 400, seed: int = 0, words: int = 8) -> Corpus:
@@ -69,7 +70,8 @@ def conditional_corpus(n: int = 400, seed: int = 0, words: int = 8) -> Corpus:
             Ragged.from_lists([[*source.encode(e.source[0]), 0] for e in examples]),
         )
 
-    return _corpus("conditional", target, source, {"train": split(n), "valid": split(n // 4), "test": split(n // 4)}, None)
+    splits = {"train": split(n), "valid": split(n // 4), "test": split(n // 4)}
+    return _corpus("conditional", target, source, splits, None)
 
 
 def _corpus(kind, target, source, splits, fixed_length) -> Corpus:  # type: ignore[no-untyped-def]

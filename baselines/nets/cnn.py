@@ -6,6 +6,8 @@ an image one token wide, with the same values and gradients.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -70,12 +72,31 @@ class ConvFeatures(nn.Module):
         """What the filters of one width give at every start [batch, windows, filters], before bias; -inf: no window."""
         width = self.widths[index]
         windows = embedded.shape[1] - width + 1
-        # slices side by side, not `unfold`: the gradient of `cat` is plain copies, that of `unfold` a scatter
-        unfolded = torch.cat([embedded[:, j : j + windows] for j in range(width)], 2)
-        scores = unfolded @ self.weights[index]
+        scores = _Unfold.apply(embedded, width) @ self.weights[index]
         if self.variable_length:
             scores = scores.masked_fill(outside(windows, width, lengths).unsqueeze(2), -torch.inf)
         return scores
+
+
+class _Unfold(torch.autograd.Function):
+    """Embeddings [batch, time, embedding] -> windows of `width` side by side [batch, windows, width * embedding].
+
+    The gradient is one addition in place for each offset; PyTorch's own for slices makes a zeroed copy of all for each.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, embedded: Tensor, width: int) -> Tensor:
+        ctx.shape = embedded.shape
+        windows = embedded.shape[1] - width + 1
+        return torch.cat([embedded[:, j : j + windows] for j in range(width)], 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        windows, size = gradient.shape[1], ctx.shape[2]
+        folded = gradient.new_zeros(ctx.shape)
+        for j, part in enumerate(gradient.split(size, 2)):
+            folded[:, j : j + windows] += part
+        return folded, None
 
 
 def outside(windows: int, width: int, lengths: Tensor) -> Tensor:

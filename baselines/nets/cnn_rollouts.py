@@ -63,7 +63,7 @@ def rollout_features(net: ConvFeatures, tokens: Tensor, rollouts: Tensor, items:
     """What `net` gives for every rollout, equal to `net(rollouts)`.
 
     Args:
-        tokens: the sampled sequences [batch, time].
+        tokens: the sampled sequences [batch, time], at least as wide as the rollouts.
         rollouts: their completions [rows, time], ordered by (prefix length 1, 2, ..., item, rollout).
         items: for each prefix length the items rolled out from it.
         n: rollouts of an item.
@@ -71,6 +71,7 @@ def rollout_features(net: ConvFeatures, tokens: Tensor, rollouts: Tensor, items:
     Returns:
         Features [rows, filters].
     """
+    tokens = tokens[:, : rollouts.shape[1]]
     embedded, lengths = net.read(tokens)
     missing = embedded.shape[1] - tokens.shape[1]
     tokens, rollouts = (F.pad(ids, (0, missing), value=net.pad) for ids in (tokens, rollouts))
@@ -84,6 +85,8 @@ def rollout_features(net: ConvFeatures, tokens: Tensor, rollouts: Tensor, items:
         for prefix, chosen in enumerate(items, 1):
             rows = slice(done, done + len(chosen) * n)
             done = rows.stop
+            if len(chosen) == 0:
+                continue
             within = inside[chosen, prefix - net.widths[i]] if prefix >= net.widths[i] else None
             _score(net, i, prefix, table, tokens[chosen], rollouts[rows], within, columns[rows])
     return F.relu(out.add_(net.bias), inplace=True)
@@ -110,8 +113,6 @@ def _score(
 ) -> None:
     """One prefix length, one width: writes the largest responses [items * n, filters] to `out`."""
     items, time, width = len(tokens), tokens.shape[1], net.widths[index]
-    if items == 0:
-        return
     n = len(rollouts) // items
     places = cut(time, width, prefix, tokens.device)
     shared = sums(table, tokens, places.inner, places.inner_column, places.inner_starts, width)

@@ -7,12 +7,10 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.nets.base import AutoregressiveNet
-
-CELLS = 1 << 22  # logits kept at once for the backward pass: 16 MB of float32
+from baselines.training.loss import cross_entropy, log_probs
 
 Scale = Literal["sequence", "sum"]
 BaselineKind = Literal["none", "moving_average"]
@@ -67,32 +65,13 @@ def policy_gradient_step(
     optimizer.zero_grad(set_to_none=True)
     places = emitted.flatten().nonzero().squeeze(1)
     weights = advantages.flatten()[places] / (len(tokens) if scale == "sequence" else 1)
-    loss, surprise = backward_in_parts(net.output, features.flatten(0, 1)[places], tokens.flatten()[places], weights)
+    chosen, targets = features.flatten(0, 1)[places], tokens.flatten()[places]
+    entropy = -log_probs(chosen.detach(), net.output, targets).mean()
+    loss = cross_entropy(chosen, net.output, targets, weights)
+    loss.backward()
     gradient = nn.utils.clip_grad_norm_(net.parameters(), clip)
     optimizer.step()
-    return {"loss": loss, "gradient": gradient, "entropy": surprise / len(places)}
-
-
-def backward_in_parts(output: nn.Linear, features: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Back-propagates sum_i weights_i * -log softmax(output(features_i))[targets_i], some rows at a time.
-
-    Only one part's logits are alive at any moment, so that memory does not grow with batch * time * vocab.
-
-    Returns:
-        The loss, and the unweighted sum of -log p; both without gradient.
-    """
-    rows = max(1, CELLS // output.out_features)
-    loss, surprise = features.new_zeros(()), features.new_zeros(())
-    gradients = []
-    for part, target, weight in zip(features.split(rows), targets.split(rows), weights.split(rows), strict=True):
-        leaf = part.detach().requires_grad_()
-        nll = F.cross_entropy(output(leaf), target, reduction="none")
-        weighted = (nll * weight).sum()
-        weighted.backward()
-        gradients.append(leaf.grad)
-        loss, surprise = loss + weighted.detach(), surprise + nll.detach().sum()
-    features.backward(torch.cat([g for g in gradients if g is not None]))
-    return loss, surprise
+    return {"loss": loss.detach(), "gradient": gradient, "entropy": entropy}
 
 
 @contextmanager

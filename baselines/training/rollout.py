@@ -31,6 +31,11 @@ class Sampled:
     features: Tensor
     states: State
 
+    def take(self, rows: Tensor) -> Sampled:
+        """The named sequences."""
+        states = tuple(part[:, rows] for part in self.states)
+        return Sampled(self.tokens[rows], self.lengths[rows], self.features[:, rows], states)
+
 
 @dataclass(frozen=True)
 class Rollouts:
@@ -38,7 +43,8 @@ class Rollouts:
 
     Attributes:
         tokens: [rows, time], prefix included, `pad` after `</s>`; rows ordered by (prefix length, item, rollout).
-        items: for prefix lengths 1, 2, ..., time - 1 the items longer than that.
+            No wider than the longest of them.
+        items: for prefix lengths 1, 2, ... the items longer than that.
         n: rollouts of each prefix.
     """
 
@@ -112,7 +118,13 @@ def roll_out(
             going = (token != eos).nonzero().squeeze(1)
             live, token, state = live[going], token[going], pick(state, going)
         features, state = net.step(token, state, pick(memory, owner[live]))
-    return Rollouts(tokens, items, n)
+    return _narrow(Rollouts(tokens, items, n), pad) if eos is not None else Rollouts(tokens, items, n)
+
+
+def _narrow(rollouts: Rollouts, pad: int) -> Rollouts:
+    """Without the places, and the prefix lengths, that no rollout reaches."""
+    longest = int((rollouts.tokens != pad).sum(1).max()) if len(rollouts.tokens) else 1
+    return Rollouts(rollouts.tokens[:, :longest], rollouts.items[: longest - 1], rollouts.n)
 
 
 def alive(lengths: Tensor, time: int, *, always: bool) -> tuple[Tensor, ...]:
@@ -133,12 +145,11 @@ def _prefixes(tokens: Tensor, items: tuple[Tensor, ...], n: int, pad: int) -> Te
     return torch.cat(parts)
 
 
-def spread(values: Tensor, rollouts: Rollouts, final: Tensor, lengths: Tensor) -> Tensor:
+def spread(values: Tensor, rollouts: Rollouts, final: Tensor, lengths: Tensor, time: int) -> Tensor:
     """Q(t) [batch, time]: before the end the mean of `values` [rows] over a prefix's rollouts, at the end `final` [batch].
 
     Places after a sequence's end are 0.
     """
-    time = rollouts.tokens.shape[1]
     rewards = final.new_zeros(len(final), time)
     done = 0
     for t, chosen in enumerate(rollouts.items):

@@ -153,7 +153,7 @@ def _sentence(text: str) -> str:
 
 def _fence(lines: Sequence[str]) -> str:
     """A code block that no line in it can close."""
-    whole = [" ".join(line.split()) for line in lines]
+    whole = [wording.clean(line) for line in lines]
     longest = max((len(run) for line in whole for run in re.findall(r"`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
     return "\n".join([fence, *whole, fence])

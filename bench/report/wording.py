@@ -93,7 +93,7 @@ def clean(text: str) -> str:
 
 
 def failure_text(failure: Failure) -> str:
-    reason = f": {clean(failure.reason)}" if failure.reason.strip() else ""
+    reason = f": {clean(failure.reason)}" if clean(failure.reason) else ""
     status = "not run" if failure.status == "missing" else failure.status
     return f"{len(failure.seeds)} {status}{_seeds(failure.seeds)}{reason}"
 

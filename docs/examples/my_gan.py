@@ -34,28 +34,26 @@ class MyGAN(Baseline):
         model.net.load_state_dict(pretrain(corpus, config.mle, run))
         run.snapshot("pretrain", model)  # scored too: what did the rest give?
         judge = nn.EmbeddingBag(vocab.n_inputs, 1, mode="mean", padding_idx=vocab.pad).to(run.device)
-        of_judge = torch.optim.Adam(judge.parameters(), lr=0.01)
-        of_model = torch.optim.Adam(model.parameters(), lr=config.lr)
-        start = run.resume() or {"step": 0}
-        for part in (judge, of_judge, model, of_model) if "parts" in start else ():
-            part.load_state_dict(start["parts"].pop(0))
-        for step in range(start["step"], config.steps):
+        groups = [{"params": judge.parameters(), "lr": 0.01}, {"params": model.parameters(), "lr": config.lr}]
+        parts = (judge, model, optimiser := torch.optim.Adam(groups))
+        saved = run.resume() or {"step": 0, "parts": []}
+        for part, state in zip(parts, saved["parts"], strict=False):
+            part.load_state_dict(state)
+        for step in range(saved["step"], config.steps):
             drawn = model.sample(config.batch, temperature=1.0, rng=run.rng("samples"))
             fake = model.collator.batch(drawn, None, run.device)
             rows = torch.randint(len(train), (config.batch,), generator=run.rng("real")).numpy()
             real = model.collator.batch(train.take(rows), None, run.device)
             verdicts = torch.cat([judge(real.targets), judge(fake.targets)]).squeeze(1)
-            truth = torch.cat([torch.ones(config.batch), torch.zeros(config.batch)]).to(run.device)
-            of_judge.zero_grad()
-            (loss := cross_entropy(verdicts, truth)).backward()
-            of_judge.step()
-            reward = judge(fake.targets).sigmoid().detach()  # [batch, 1]
+            truth = (torch.arange(len(verdicts), device=run.device) < config.batch).float()
+            judge_loss = cross_entropy(verdicts, truth)
+            reward = judge(fake.targets).sigmoid().detach()  # [batch, 1]; no gradient of the judge's reaches the model
             logits = model.net.output(model.net(fake.inputs))  # [batch, time, vocab]
             chosen = logits.log_softmax(-1).gather(-1, fake.targets.clamp(max=vocab.size - 1)[..., None])[..., 0]
-            of_model.zero_grad()
-            (-(reward - reward.mean()) * chosen * fake.inside).sum(1).mean().backward()
-            of_model.step()
-            run.log("adversarial", step, judge_loss=float(loss), reward=float(reward.mean()))
-            parts = (judge, of_judge, model, of_model)
+            policy_loss = -((reward - reward.mean()) * chosen * fake.inside).sum(1).mean()
+            optimiser.zero_grad()
+            (judge_loss + policy_loss).backward()
+            optimiser.step()
+            run.log("adversarial", step, judge_loss=judge_loss.item(), reward=reward.mean().item())
             run.checkpoint(lambda at=step + 1: {"step": at, "parts": [part.state_dict() for part in parts]})
         return model

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 # First letters before which a word elides; the lexicon has no aspirated h and no word such as `oui` or `onze`.
-ELIDING = "aeiouhâàéèêîôûœAEIOUHÉÊ"
+ELIDING = "aeiouyhâàéèêîôûœAEIOUHÉÊ"
 _ELISION = re.compile(rf"\b([jldnmts])(?:e|(?<=l)a) (?=[{ELIDING}])")
 _QUE = re.compile(rf"\b(parce qu|qu)e (?=[{ELIDING}])")
 _CONTRACTION = re.compile(r"\b(de|à) (les?) ")

@@ -38,20 +38,20 @@ apple|apples|pomme|pommes|f|food
 orange|oranges|orange|oranges|f|food
 pear|pears|poire|poires|f|food
 tomato|tomatoes|tomate|tomates|f|food
-cake|cakes|gâteau|gâteaux|m|food
+cake|cakes|gâteau|gâteaux|m|food cooked
 egg|eggs|œuf|œufs|m|food
 carrot|carrots|carotte|carottes|f|food
 pineapple|pineapples|ananas|ananas|m|food
 bread||pain||m|food
 cheese||fromage||m|food
-soup||soupe||f|food warm
-meat||viande||f|food warm
-rice||riz||m|food warm
-salad||salade||f|food
+soup||soupe||f|food warm cooked
+meat||viande||f|food warm cooked
+rice||riz||m|food warm cooked
+salad||salade||f|food cooked
 water||eau||f|drink
 milk||lait||m|drink
-coffee||café||m|drink warm
-tea||thé||m|drink warm
+coffee||café||m|drink warm cooked
+tea||thé||m|drink warm cooked
 wine||vin||m|drink
 beer||bière||f|drink
 book|books|livre|livres|m|read thing
@@ -95,24 +95,24 @@ boat|boats|bateau|bateaux|m|vehicle
 bicycle|bicycles|vélo|vélos|m|vehicle
 plane|planes|avion|avions|m|flies
 train|trains|train|trains|m|flies
-house|houses|maison|maisons|f|place inside home
+house|houses|maison|maisons|f|place inside home building
 garden|gardens|jardin|jardins|m|place inside
 kitchen|kitchens|cuisine|cuisines|f|inside room
 bedroom|bedrooms|chambre|chambres|f|inside room
 office|offices|bureau|bureaux|m|inside room
-castle|castles|château|châteaux|m|place inside visited
+castle|castles|château|châteaux|m|place inside visited building
 park|parks|parc|parcs|m|place inside
 village|villages|village|villages|m|place inside visited
-church|churches|église|églises|f|place visited
-museum|museums|musée|musées|m|place at visited
-school|schools|école|écoles|f|place at
-hotel|hotels|hôtel|hôtels|m|place at
-station|stations|gare|gares|f|place at
+church|churches|église|églises|f|place visited building
+museum|museums|musée|musées|m|place at visited building
+school|schools|école|écoles|f|place at building rated
+hotel|hotels|hôtel|hôtels|m|place at building rated
+station|stations|gare|gares|f|place at building
 market|markets|marché|marchés|m|place at
 beach|beaches|plage|plages|f|place at
-restaurant|restaurants|restaurant|restaurants|m|place at
-library|libraries|bibliothèque|bibliothèques|f|place at
-hospital|hospitals|hôpital|hôpitaux|m|place at
+restaurant|restaurants|restaurant|restaurants|m|place at building rated
+library|libraries|bibliothèque|bibliothèques|f|place at building
+hospital|hospitals|hôpital|hôpitaux|m|place at building
 bridge|bridges|pont|ponts|m|place visited
 city|cities|ville|villes|f|visited
 island|islands|île|îles|f|visited
@@ -142,8 +142,8 @@ ADJECTIVES = (
     adjective("new", "nouveau", "nouvelle", "thing vehicle place read furniture", before="nouvel", leads=True),
     adjective("young", "jeune", "jeune", "person", leads=True),
     adjective("pretty", "joli", "jolie", "place visited worn inside", leads=True),
-    adjective("good", "bon", "bonne", "food drink read at", leads=True),
-    adjective("bad", "mauvais", "mauvaise", "food drink read at", leads=True),
+    adjective("good", "bon", "bonne", "food drink read rated", leads=True),
+    adjective("bad", "mauvais", "mauvaise", "food drink read rated", leads=True),
     adjective("red", "rouge", "rouge", "thing vehicle furniture opens"),
     adjective("green", "vert", "verte", "thing vehicle furniture opens"),
     adjective("blue", "bleu", "bleue", "thing vehicle furniture opens"),
@@ -166,7 +166,7 @@ ADJECTIVES = (
     adjective("rich", "riche", "riche", "person"),
     adjective("famous", "célèbre", "célèbre", "person visited"),
 )
-# What people are, for a time or for good.
+# What people are for a time.
 MOODS = (
     adjective("tired", "fatigué", "fatiguée", ""),
     adjective("happy", "heureux", "heureuse", ""),
@@ -210,6 +210,7 @@ def _do(en: str, fr: Verb, objects: str = "") -> Action:
 
 
 ECRIRE = irregular("écrire", "écris écris écrit écrivons écrivez écrivent", "écrit", "écrir")
+LIRE = irregular("lire", "lis lis lit lisons lisez lisent", "lu", "lir")
 VENDRE = irregular("vendre", "vends vends vend vendons vendez vendent", "vendu", "vendr")
 ATTENDRE = irregular("attendre", "attends attends attend attendons attendez attendent", "attendu", "attendr")
 CHOISIR = irregular("choisir", "choisis choisis choisit choisissons choisissez choisissent", "choisi", "choisir")
@@ -223,7 +224,7 @@ TRANSITIVE = (
     _do("sell", VENDRE, "thing vehicle furniture home animal"),
     _do("eat", regular("manger"), "food"),
     _do("drink", irregular("boire", "bois bois boit buvons buvez boivent", "bu", "boir"), "drink"),
-    _do("read", irregular("lire", "lis lis lit lisons lisez lisent", "lu", "lir"), "read"),
+    _do("read", LIRE, "read"),
     _do("write", ECRIRE, "written"),
     _do("open", irregular("ouvrir", "ouvre ouvres ouvre ouvrons ouvrez ouvrent", "ouvert", "ouvrir"), "opens"),
     _do("close", regular("fermer"), "opens"),
@@ -240,7 +241,7 @@ TRANSITIVE = (
     _do("help", regular("aider"), "person kin"),
     _do("call", irregular("appeler", "appelle appelles appelle appelons appelez appellent", "appelé", "appeller"), "kin person"),
     _do("choose", CHOISIR, "thing food read vehicle"),
-    _do("prepare", regular("préparer"), "food warm"),
+    _do("prepare", regular("préparer"), "cooked"),
     _do("drive", irregular("conduire", "conduis conduis conduit conduisons conduisez conduisent", "conduit", "conduir"), "vehicle"),
     _do("forget", regular("oublier"), "thing"),
     _do("bring", regular("apporter"), "thing food drink"),
@@ -264,7 +265,7 @@ STAYING = (
     _do("sing", regular("chanter")),
     _do("dance", regular("danser")),
     _do("cry", regular("pleurer")),
-    _do("laugh", irregular("rire", "ris ris rit rions riez rient", "ri", "rir")),
+    _do("read", LIRE),
     _do("run", irregular("courir", "cours cours court courons courez courent", "couru", "courr")),
     _do("play", regular("jouer")),
     _do("wait", ATTENDRE),
@@ -286,11 +287,13 @@ THINK = regular("penser")
 KNOW = irregular("savoir", "sais sais sait savons savez savent", "su", "saur")
 SAY = irregular("dire", "dis dis dit disons dites disent", "dit", "dir")
 NAMES = (("Tom", False), ("Marie", True), ("Paul", False), ("Anna", True), ("Lucas", False), ("Emma", True))
-PEOPLE, KIN, ANIMALS = tagged("person"), tagged("kin"), tagged("animal")
-THINGS = tagged("thing read furniture vehicle")
-AT, INSIDE, PLACES, TOPS, HOLDERS, SMALL = (
-    tagged("at"), tagged("inside"), tagged("place"), tagged("top"), tagged("holds"), tagged("thing animal"),
+PEOPLE, KIN, ANIMALS, SMALL = tagged("person"), tagged("kin"), tagged("animal"), tagged("thing animal")
+THINGS, FOOD, PLACES = tagged("thing read furniture vehicle"), tagged("food drink"), tagged("place")
+AT, INSIDE, BUILDINGS, TOPS, HOLDERS = (
+    tagged("at"), tagged("inside"), tagged("building"), tagged("top"), tagged("holds")
 )  # fmt: skip
+# Without degrees: not `very broken`.
+ABSOLUTE = frozenset({"broken", "Italian", "French", "ready", "alone", "fresh"})
 
 # English, French
 WHEN = {
@@ -298,7 +301,7 @@ WHEN = {
                 ("in the evening", "le soir"), ("every week", "toutes les semaines")),
     "progressive": (("now", "maintenant"), ("right now", "en ce moment"), ("at the moment", "en ce moment")),
     "past": (("yesterday", "hier"), ("last night", "hier soir"), ("this morning", "ce matin"),
-             ("last week", "la semaine dernière"), ("two days ago", "il y a deux jours"), ("on Monday", "lundi")),
+             ("last week", "la semaine dernière"), ("two days ago", "il y a deux jours"), ("last Monday", "lundi dernier")),
     "future": (("tomorrow", "demain"), ("tonight", "ce soir"), ("next week", "la semaine prochaine"), ("soon", "bientôt"),
                ("in two days", "dans deux jours"), ("next year", "l'année prochaine")),
 }  # fmt: skip

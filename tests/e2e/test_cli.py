@@ -16,9 +16,8 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def gantlet(*words: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> tuple[int, str]:
-    ended = subprocess.run(
-        [sys.executable, str(ROOT / "run_bench.py"), *words], cwd=cwd, env=env, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, str(ROOT / "run_bench.py"), *words]
+    ended = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     return ended.returncode, ended.stdout + ended.stderr
 
 
@@ -56,8 +55,8 @@ def test_list_names_what_there_is() -> None:
 @pytest.mark.slow
 def test_run_then_resume_then_report_then_rescore(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    words = ("run", "--tasks", "poetry,translation", "--baselines", "walker", "--plugin", str(PLUGIN), "--data", "embedded",
-             "--limit", "80", "--seeds", "2", "--out", str(out))  # fmt: skip
+    words = ("run", "--tasks", "poetry,translation", "--baselines", "walker", "--plugin", str(PLUGIN),
+             "--data", "embedded", "--limit", "80", "--seeds", "2", "--out", str(out))  # fmt: skip
     code, text = gantlet(*words)
     assert code == 0, text
     assert max(len(line) for line in text.splitlines() if line.startswith(" ")) <= 120

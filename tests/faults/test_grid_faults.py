@@ -25,9 +25,9 @@ def command(out: Path, *more: str) -> list[str]:
 
 
 def start(out: Path, *more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command(out, *more), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+    words = command(out, *more)
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(words, cwd=ROOT, text=True, start_new_session=True, **both)  # type: ignore[call-overload]
 
 
 def finish(out: Path, *more: str) -> tuple[int, str]:

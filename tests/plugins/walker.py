@@ -58,8 +58,8 @@ class Walker(Baseline):
     def fit(self, corpus, run):
         model = self.build(corpus)
         if self.config.shared_steps:
-            walk = self.config.shared_steps
-            model.load_state_dict(run.pretrained(self.pretraining(corpus), lambda inner: self._walk(corpus, inner, walk)))
+            spec, steps = self.pretraining(corpus), self.config.shared_steps
+            model.load_state_dict(run.pretrained(spec, lambda inner: self._walk(corpus, inner, steps)))
             run.snapshot("pretrain", model)
         model.load_state_dict(self._walk(corpus, run, self.config.steps, model))
         return model
@@ -79,7 +79,8 @@ class Walker(Baseline):
             time.sleep(self.config.pause)
             noise = torch.randn(model.logits.shape, generator=run.rng("walk")) + torch.randn(model.logits.shape)
             model.logits.data += 0.1 * noise
-            run.log("walk", step, norm=float("nan") if step == self.config.nan_at else float(model.logits.detach().norm()))
+            norm = float("nan") if step == self.config.nan_at else model.logits.norm().item()
+            run.log("walk", step, norm=norm)
             run.progress("walk", step + 1, steps)
             now = step + 1
             run.checkpoint(lambda now=now: {"model": model.state_dict(), "step": now})

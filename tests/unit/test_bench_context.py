@@ -33,7 +33,9 @@ def surroundings(path: Path, stop_after: int | None = None, every: float = 0.0, 
     )
 
 
-def walk(path: Path, stop_after: int | None = None, every: float = 0.0, seed: int = 0, **config: object) -> torch.Tensor:
+def walk(
+    path: Path, stop_after: int | None = None, every: float = 0.0, seed: int = 0, **config: object
+) -> torch.Tensor:
     run = CellRun(path / "cell", surroundings(path, stop_after, every, seed))
     try:
         model = Walker(Walker.Config(**config)).fit(CORPUS, run)

@@ -46,8 +46,8 @@ def test_plain_lines_of_a_whole_grid():
     assert stream.getvalue().splitlines() == [
         "grid: 3 cells",
         "poetry.mle.s0: started",
-        "poetry.mle.s0: training 10/50  nll 5.812, 0:36 left",
-        "poetry.mle.s0: training 20/50  nll 5.812, 0:29 left",
+        "poetry.mle.s0: training 10/50  nll 5.812, 0:40 left",
+        "poetry.mle.s0: training 20/50  nll 5.812, 0:30 left",
         "poetry.mle.s0: done after 25 s  (1/3 cells, 0 failed, 0:50 left)",
         "poetry.seqgan.s0: failed after 0.5 s: RuntimeError: out of memory  (2/3 cells, 1 failed, 0:25 left)",
         "two cells to go",
@@ -143,15 +143,16 @@ def test_live_bars_show_each_running_cell_and_the_grid(monkeypatch):
         assert isinstance(progress, LiveProgress)
         progress.start(2)
         progress.cell_started("poetry.[b]seqgan[/b].s0")
+        progress.cell_update("poetry.[b]seqgan[/b].s0", "pre-training", 2, 5, {"nll": 5.9})
         clock.now = 4.0
-        progress.cell_update("poetry.[b]seqgan[/b].s0", "pre-training", 1, 5, {"nll": 5.81})
+        progress.cell_update("poetry.[b]seqgan[/b].s0", "pre-training", 3, 5, {"nll": 5.81})
         bars = progress._bars
         assert bars is not None
         shown = {task.description: task for task in bars.tasks}
         assert list(shown) == ["poetry.[b]seqgan[/b].s0", "grid"]
         cell = shown["poetry.[b]seqgan[/b].s0"]
-        assert (cell.completed, cell.total) == (1, 5)
-        assert cell.fields == {"stage": "pre-training 1/5", "figures": "nll 5.81", "left": "0:16 left"}
+        assert (cell.completed, cell.total) == (3, 5)
+        assert cell.fields == {"stage": "pre-training 3/5", "figures": "nll 5.81", "left": "0:08 left"}
         bars.refresh()
         progress.cell_ended("poetry.[b]seqgan[/b].s0", "failed", 4.0, "reward is nan")
         assert [task.description for task in bars.tasks] == ["grid"]
@@ -159,7 +160,7 @@ def test_live_bars_show_each_running_cell_and_the_grid(monkeypatch):
     progress.close()
     text = stream.getvalue()
     assert "poetry.[b]seqgan[/b].s0" in text
-    assert "pre-training 1/5" in text
+    assert "pre-training 3/5" in text
     assert "failed after 4.0 s: reward is nan" in text
 
 

@@ -147,7 +147,7 @@ def test_bootstrap_agrees_with_scipys():
 
 
 def test_bootstrap_is_a_plain_resample_of_items():
-    items = np.random.default_rng(6).normal(size=(50, 2)) + [1, 5]
+    items = np.random.default_rng(6).normal([1, 5], 1, size=(50, 2))
     ours = stats.bootstrap_interval(items, ratio, np.random.default_rng(7), resamples=200)
     draws = np.random.default_rng(7).integers(0, 50, size=(200, 50))
     values = [ratio(items[row].sum(axis=0)) for row in draws]

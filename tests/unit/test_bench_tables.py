@@ -321,7 +321,7 @@ def test_no_rows_give_no_tables(tmp_path):
 # --- what is best --------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32), st.integers(2, 6), st.booleans(), st.booleans())
 def test_bold_is_what_scipy_can_tell_from_the_second(seed, n, higher, paired):
     rng = np.random.default_rng(seed)
@@ -418,11 +418,14 @@ def test_several_that_can_not_be_told_apart_are_one_line():
 # --- text that nothing can break -----------------------------------------------------------------------------------
 
 
+PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
 def parsed(text: str) -> list:
-    return MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
+    return PARSER.parse(text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(hostile, hostile, hostile)
 def test_hostile_text_is_only_text_in_markdown(reason, name, device):
     """Read by a markdown parser, the notes cell is the reason itself, and nothing else came of it."""
@@ -453,15 +456,15 @@ def _plain(inline) -> str:
     return "".join(child.content for child in inline.children)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(hostile)
 def test_no_signature_closes_its_code_block(text):
     tokens = parsed(render([row(signature="bleu|x:" + text)]))
     fences = [token for token in tokens if token.type == "fence"]
-    assert [fence.content for fence in fences] == [" ".join(("bleu|x:" + text).split()) + "\n"]
+    assert [fence.content for fence in fences] == [markdown.wording.clean("bleu|x:" + text) + "\n"]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(20, 160), hostile, hostile)
 def test_no_terminal_line_is_too_wide_or_moves_the_cursor(width, name, reason):
     rows = poetry() + translation() + [failure(name or "x", 0, "failed", reason), *cell("z" + name, 0, 0.4, 0.4, 3.0)]
@@ -491,7 +494,7 @@ def test_pre_training_stands_below_its_method():
     lines = terminal(poetry(), 100).split("\n")
     at = next(i for i, line in enumerate(lines) if line.startswith(" seqgan"))
     assert "1 diverged" in lines[at + 1] or "pre-trained" in lines[at + 1]
-    assert any(line.startswith("   pre-trained    .472 ±.025") for line in lines[at : at + 3])
+    assert any(line.startswith("   pre-trained  .472 ±.025") for line in lines[at : at + 3])
     assert "| seqgan, after pre-training | .472 ±.025 |" in render(poetry())
 
 

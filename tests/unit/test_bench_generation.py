@@ -1,0 +1,176 @@
+"""Sample counts, reference rows, sample files, and how values get their protocol and interval."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from baselines.base import NotTractable
+from bench import generation
+from bench.config import CellSpec
+from bench.scoring import Likelihood, SampleSet, decoding_field, per_item, score_everything
+from tasks.base import Ragged
+from tests.toys import conditional_corpus, free_corpus
+from tests.unit.test_bench_config import SPEC
+
+FREE, PAIRS = free_corpus(), conditional_corpus()
+
+
+class FakeTask:
+    name, version, tokens, primary = "toy", 1, "space", "bleu-2"
+
+    def __init__(self, metrics: tuple[str, ...], decodings: tuple[str, ...]) -> None:
+        self.metrics, self.decodings = metrics, decodings
+
+
+class FakeGenerator:
+    """Gives back training lines, some with their words in disorder, and remembers what it was asked."""
+
+    def __init__(self, corpus: Any, tractable: bool = True) -> None:
+        self.corpus, self.tractable, self.asked = corpus, tractable, []
+
+    def sample(self, n: int, *, temperature: float, rng: torch.Generator) -> Ragged:
+        self.asked.append((n, temperature, rng.initial_seed()))
+        return generation.shuffled(self.corpus, n, np.random.default_rng(0))
+
+    def generate(self, sources: Ragged, *, decoding: Any, rng: torch.Generator) -> Ragged:
+        self.asked.append((len(sources), str(decoding), rng.initial_seed()))
+        return self.corpus.splits["train"].targets.take(np.arange(len(sources)))
+
+    def token_log_probs(self, targets: Ragged, sources: Ragged | None = None) -> np.ndarray:
+        if not self.tractable:
+            raise NotTractable("no likelihood here")
+        return np.full(len(targets.flat), -math.log(7))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: Any) -> None: ...
+
+
+def spec(**values: Any) -> CellSpec:
+    return SPEC.model_copy(update=values)
+
+
+def draw(
+    corpus: Any, metrics: tuple[str, ...], decodings: tuple[str, ...], **values: Any
+) -> tuple[Any, list[SampleSet]]:
+    generator = FakeGenerator(corpus)
+    sets = generation.draw(FakeTask(metrics, decodings), corpus, spec(**values), generator, "final", lambda *_: None)
+    return generator, sets
+
+
+def test_free_samples_are_as_many_as_the_smaller_held_out_split() -> None:
+    short = dataclasses.replace(FREE.splits["valid"], targets=FREE.splits["valid"].targets.take(np.arange(30)))
+    corpus = dataclasses.replace(FREE, splits={**FREE.splits, "valid": short})
+    assert generation.sample_count(corpus, 10_000) == 30
+    assert generation.sample_count(corpus, 7) == 7
+    generator, sets = draw(corpus, (), ("sample@1", "sample@0.7", "greedy"))
+    assert [(one.decoding, len(one.texts)) for one in sets] == [("sample@1", 30), ("sample@0.7", 30)]
+    assert [asked[1] for asked in generator.asked] == [1.0, 0.7]
+
+
+def test_the_samples_seed_depends_on_task_seed_and_decoding_but_not_on_the_method() -> None:
+    seeds = {
+        (baseline, seed): draw(FREE, (), ("sample@1",), baseline=baseline, seed=seed)[0].asked[0][2]
+        for baseline in ("mle", "seqgan")
+        for seed in (0, 1)
+    }
+    assert seeds["mle", 0] == seeds["seqgan", 0] != seeds["mle", 1]
+
+
+def test_conditional_samples_answer_every_source_of_every_test_set_at_the_end() -> None:
+    corpus = dataclasses.replace(PAIRS, splits={**PAIRS.splits, "test_other": PAIRS.splits["valid"]})
+    _, sets = draw(corpus, (), ("greedy", "beam3"))
+    assert [(one.split, one.decoding) for one in sets] == [
+        ("test", "greedy"),
+        ("test", "beam3@1"),
+        ("test_other", "greedy"),
+        ("test_other", "beam3@1"),
+    ]
+
+
+def test_shuffled_keeps_words_and_lengths_and_loses_the_order() -> None:
+    rows = generation.shuffled(FREE, 100, np.random.default_rng(0))
+    again = generation.shuffled(FREE, 100, np.random.default_rng(0))
+    train = FREE.splits["train"].targets
+    assert np.array_equal(rows.flat, again.flat)
+    assert all(row[-1] == FREE.vocab.eos for row in (rows[i] for i in range(100)))
+    rng = np.random.default_rng(0)
+    chosen = train.take(rng.permutation(len(train))[:100])
+    assert Counter(rows.flat.tolist()) == Counter(chosen.flat.tolist())
+    assert not np.array_equal(rows.flat, chosen.flat)
+
+
+def test_the_real_row_is_the_text_itself() -> None:
+    sets, exact = generation.reference_row("real", FREE, spec())
+    assert exact == []
+    assert list(sets[0].texts) == [example.target for example in FREE.splits["valid"].examples]
+
+
+def test_files_give_back_what_was_written(tmp_path: Path) -> None:
+    ids = PAIRS.splits["test"].targets
+    texts = ["\u2028 odd \r line", "", *PAIRS.decode(ids)[2:]]
+    sets = [SampleSet("final", "test", "greedy", texts, ids)]
+    exact = [
+        Likelihood("final", "test", np.array([-1.5, -2.0]), np.array([3, 4])),
+        Likelihood("pretrain", "test", reason="none"),
+    ]
+    generation.write_samples(tmp_path, sets, exact, PAIRS, spec(), 1.0)
+    stored = generation.read_samples(tmp_path)
+    assert stored is not None
+    assert list(stored[0][0].texts) == texts
+    assert stored[0][0].ids is not None
+    assert np.array_equal(stored[0][0].ids.flat, ids.flat)
+    assert np.array_equal(stored[1][0].sums, exact[0].sums)
+    assert stored[1][1].reason == "none"
+    (tmp_path / "samples.json").unlink()  # the last file is missing: the stage never ended
+    assert generation.read_samples(tmp_path) is None
+
+
+def test_counts_tell_cut_unknown_and_empty() -> None:
+    ids = Ragged.from_lists([[2, 3, 0], [2, 1, 1], [0]])
+    counts = generation.counts_of(SampleSet("final", "test", "sample@1", ["a b", "a", " "], ids), FREE)
+    assert counts == {"samples": 3, "empty": 1, "unk": 2, "cut_at_limit": 1}
+
+
+def test_sums_by_item_are_those_of_a_loop() -> None:
+    rng = np.random.default_rng(1)
+    targets = Ragged.from_lists([[1] * n for n in (3, 0, 1, 5)])
+    flat = rng.normal(size=9)
+    found = per_item(flat, targets, "hash")
+    expected = [flat[targets.offsets[i] : targets.offsets[i + 1]].sum() for i in range(4)]
+    assert found.sums == pytest.approx(expected)
+    assert found.tokens.tolist() == [3, 0, 1, 5]
+
+
+def test_values_carry_protocol_and_interval_and_reasons() -> None:
+    task = FakeTask(("bleu-2", "distinct-1", "nll-test"), ("sample@0.7",))
+    generator, sets = draw(FREE, task.metrics, task.decodings)
+    exact = generation.likelihoods(FREE, generator, "final")
+    values = {value.score.metric: value for value in score_everything(task, FREE, sets, exact, seed=0)}
+    assert values["nll-test"].score.value == pytest.approx(math.log(7))
+    assert values["nll-test"].decoding == ""
+    assert "|T:" not in values["nll-test"].score.signature
+    bleu = values["bleu-2"]
+    assert "|T:0.7|" in bleu.score.signature
+    assert FREE.label in bleu.score.signature
+    assert bleu.low < bleu.score.value < bleu.high
+    assert math.isnan(values["distinct-1"].low)
+    dumb = generation.likelihoods(FREE, FakeGenerator(FREE, tractable=False), "final")
+    (value,) = score_everything(task, FREE, [], dumb, seed=0)
+    assert math.isnan(value.score.value)
+    assert value.score.reason == "no likelihood here"
+
+
+def test_decoding_fields() -> None:
+    assert decoding_field("") == {}
+    assert decoding_field("sample@0.8") == {"T": "0.8"}
+    assert decoding_field("beam5") == {"dec": "beam5@1"}
