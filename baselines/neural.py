@@ -15,7 +15,7 @@ from baselines.base import BaselineConfig, Decoding
 from baselines.decoding import Limits, beam_search, greedy, sample
 from baselines.nets.attention import AttentionSeq2Seq
 from baselines.nets.base import AutoregressiveNet, Memory
-from baselines.nets.lstm import Init, LSTMLanguageModel
+from baselines.nets.lstm import Init, LSTMLanguageModel, RecurrentNet
 from baselines.training.batches import Collator
 from baselines.training.loss import log_probs
 from tasks.base import Corpus, Ragged
@@ -29,15 +29,15 @@ class NetConfig(BaselineConfig):
     layers: PositiveInt = 1
     dropout: NonNegativeFloat = 0.0
     tied: bool = False  # target embedding and output layer are one matrix
-    init: Init = "uniform"
-    init_scale: PositiveFloat = 0.1
+    init: Init = "glorot"
+    init_scale: PositiveFloat = 0.5
     encoder: PositiveInt = 128  # hidden units of each direction
     attention: PositiveInt = 128
     readout: PositiveInt = 128
     input_feeding: bool = False
 
 
-def build_net(corpus: Corpus, config: NetConfig) -> AutoregressiveNet:
+def build_net(corpus: Corpus, config: NetConfig) -> RecurrentNet:
     """The network for the corpus: a language model, or an encoder-decoder where there are sources.
 
     Its weights are not yet those of a seed: call `nets.lstm.initialise`.

@@ -43,7 +43,7 @@ class TokenSampler:
 
     The layer is laid out once: padded to whole blocks with weight exp(-inf), its bias as the weight of a feature that
     is always 1. So a draw is one product, one maximum and one exponential in the same memory; adding the bias and
-    padding logits row by row would cost as much as the product. It is true for the weights as they were when it was made.
+    padding logits row by row would cost as much as the product. It holds the weights as they were when it was made.
     """
 
     def __init__(self, output: nn.Linear, temperature: float = 1.0) -> None:

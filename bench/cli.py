@@ -134,11 +134,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().print_help()
         return 2
     from bench.errors import UserError
+    from metrics.base import MetricError
     from tasks.base import DataError
 
     try:
         return int(_verb(asked.verb)(asked))
-    except (UserError, DataError) as mistake:
+    except (UserError, DataError, MetricError) as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

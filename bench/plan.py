@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,15 @@ def resolve_budget(grid: Grid) -> str:
 
 
 def check_names(grid: Grid) -> None:
-    """Every name a grid uses is known; before anything is loaded.
+    """Every name a grid uses is known, and its data are somewhere; before anything is loaded.
 
     Raises:
         UserError: a task, a baseline or a settings table that isn't there.
     """
     tasks, methods = task_registry(), baseline_registry(grid.plugins)
+    data = resolve_data(grid)
+    if not data.startswith(("embedded", "hub")) and not Path(data).exists():
+        raise UserError(f"--data {grid.data or data}: no such file or folder.")
     for name in grid.tasks:
         tasks[name]
     for name in grid.baselines:
@@ -74,6 +77,7 @@ def plan_task(grid: Grid, name: str) -> TaskPlan:
     from tasks.sources import open_source
 
     data, budget = resolve_data(grid), resolve_budget(grid)
+    _check_decodings(grid.decodings)
     task = make_task(name, grid.settings.get(name, {}))
     corpus = task.load(open_source(data, fields=grid.fields), grid.limit, allow_overlap=grid.allow_overlap)
     shared: dict[str, Any] = {
@@ -115,3 +119,13 @@ def plan_task(grid: Grid, name: str) -> TaskPlan:
             shares = content_hash([dict(wants), name, seed]) if wants is not None else None
             cells.append(PlannedCell(spec, shares))
     return TaskPlan(name, corpus.label, tuple(cells), corpus.warnings, corpus.counts)
+
+
+def _check_decodings(decodings: Sequence[str]) -> None:
+    from baselines.base import Decoding
+
+    for text in decodings:
+        try:
+            Decoding.parse(text)
+        except ValueError as error:
+            raise UserError(f"{error}.") from None

@@ -138,4 +138,7 @@ def validated(model: Any, settings: Mapping[str, Any], owner: str) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            above, _, last = f"{owner}.{where}".rpartition(".")
+            raise UserError(f'{above} has no setting "{last}". See docs/methods/{owner}.md.') from None
         raise UserError(f"setting {owner}.{where}: {first['msg']} (got {first['input']!r}).") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,10 +135,15 @@ def _against_task(
 def _against_file(texts: list[str], path: Path, references: Path, paired: bool) -> tuple[Material, Sequence[str]]:
     lines = read_lines(references)
     if not paired:
-        return Material(texts, references=lines), POOL
+        return Material(texts, references=lines, protocol=named(references)), POOL
     if len(lines) != len(texts):
         raise UserError(f"{path} has {len(texts)} lines and {references} {len(lines)}: --paired needs one each.")
-    return Material(texts, references_by_item=[(line,) for line in lines]), PAIRED
+    return Material(texts, references_by_item=[(line,) for line in lines], protocol=named(references)), PAIRED
+
+
+def named(references: Path) -> dict[str, str]:
+    """References of equal number are not the same references: their name and hash go into the signature."""
+    return {"data": f"{references.name}#{hashlib.sha256(references.read_bytes()).hexdigest()[:8]}"}
 
 
 def _with_interval(score: Score) -> FileScore:

@@ -15,6 +15,7 @@ from bench.config import CellSpec, Grid, Settings
 from bench.errors import UserError
 from bench.plan import plan_task
 from bench.store import RunStore
+from metrics.base import MetricError
 from tasks.base import DataError
 
 
@@ -63,7 +64,7 @@ def _quiet(connection: Connection, work: Any) -> None:
     line = Line(connection)
     try:
         work(line)
-    except (UserError, DataError) as mistake:
+    except (UserError, DataError, MetricError) as mistake:
         line.send("mistake", str(mistake))
     except Exception:
         line.send("crash", traceback.format_exc())

@@ -1,6 +1,6 @@
 """BLEU-n as this field has it: the mean over sentences of a smoothed sentence BLEU.
 
-Papineni et al. 2002, section 2; smoothing: Chen and Cherry 2014, section 3, method 1. Values are those of NLTK's
+Papineni et al. 2002, section 2; smoothing: method 1 of Chen and Cherry 2014. Values are those of NLTK's
 `sentence_bleu` with uniform weights.
 """
 

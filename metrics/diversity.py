@@ -16,7 +16,7 @@ from metrics.tokenize import canonical
 class Distinct(WholeMetric):
     """`distinct-n`: different n-grams of all samples together, divided by all their n-grams.
 
-    Li et al. 2016 (A Diversity-Promoting Objective Function), section 5.2, who divide by the number of tokens; with
+    Li et al. 2016 (A Diversity-Promoting Objective Function), who divide by the number of tokens; with
     n-grams as divisor a text without repetition has 1 for every n. It falls as the samples grow in number.
     """
 

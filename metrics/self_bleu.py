@@ -1,4 +1,4 @@
-"""Self-BLEU-n: how much the samples repeat each other (Zhu et al. 2018, section 3.3).
+"""Self-BLEU-n: how much the samples repeat each other (Zhu et al. 2018, Texygen).
 
 Each sample against all the others as its references; itself is left out, so that a set without any repetition can score
 low. An equal sample elsewhere counts.

@@ -150,7 +150,8 @@ class Split:
 class Oracle(Protocol):
     """A known distribution that made the data, so that samples have an exact likelihood."""
 
-    hash: str
+    @property
+    def hash(self) -> str: ...
 
     def log_probs(self, targets: Ragged) -> npt.NDArray[np.float64]:
         """Natural log-probability of each token, aligned with `targets.flat`."""

@@ -61,13 +61,14 @@ class Dialogue(Task):
             min_count=options.min_count,
             keep="end",
             lines=True,
+            max_lines=options.max_turns,
         )
-        plan = Plan("dialogue_selfdialogue", self.parse, target, context)
+        plan = Plan("dialogue_selfdialogue", parse, target, context)
         return load(self, plan, source, limit, allow_overlap=allow_overlap)
 
-    def parse(self, row: Row) -> Example:
-        """`context` is a list of turns, oldest first, or one turn; a turn is one line."""
-        turns = texts_of(row, "context")[-self.options.max_turns :]
-        response = text_of(row, "response")
-        references = optional_texts_of(row, "refs") or (response,)
-        return Example(response, tuple(" ".join(turn.split()) for turn in turns), references)
+
+def parse(row: Row) -> Example:
+    """`context` is a list of turns, oldest first, or one turn; a turn is one line."""
+    response = text_of(row, "response")
+    turns = tuple(" ".join(turn.split()) for turn in texts_of(row, "context"))
+    return Example(response, turns, optional_texts_of(row, "refs") or (response,))

@@ -29,6 +29,7 @@ class Side:
         long: what becomes of longer rows: cut, or dropped from train (rows of other splits are never dropped).
         keep: which end of a cut row stays; a dialogue's last words matter most.
         lines: line breaks of the text are tokens.
+        max_lines: of more lines the last are kept, and the row counts as cut.
     """
 
     tokeniser: Tokeniser | None
@@ -38,6 +39,7 @@ class Side:
     long: Long = "cut"
     keep: Literal["start", "end"] = "start"
     lines: bool = False
+    max_lines: int | None = None
     lower: bool = False
 
 
@@ -53,7 +55,10 @@ class SideText:
         self.tokeniser = side.tokeniser or self._learn(texts["train"])
         places: dict[str, int] = _numbering()
         # Of each row the numbers of its lines.
-        self._rows = {name: Ragged.from_lists(self._numbered(rows, places)) for name, rows in texts.items()}
+        numbered = {name: self._numbered(rows, places) for name, rows in texts.items()}
+        self._rows = {name: Ragged.from_lists(self._last_lines(rows)) for name, rows in numbered.items()}
+        most = side.max_lines or np.inf
+        self._lost_lines = {name: np.array([len(row) > most for row in rows]) for name, rows in numbered.items()}
         tokens: dict[str, int] = _numbering()
         cut = [self.tokeniser.tokenise(line) for line in places]
         self._lines = _ragged(map(tokens.__getitem__, chain.from_iterable(cut)), [len(line) for line in cut])
@@ -68,6 +73,9 @@ class SideText:
             return [[places[line] for line in text.split("\n")] for text in texts]
         return [[places[text]] for text in texts]
 
+    def _last_lines(self, rows: list[list[int]]) -> list[list[int]]:
+        return rows if self.side.max_lines is None else [row[-self.side.max_lines :] for row in rows]
+
     def lengths(self, split: str) -> Lengths:
         """Tokens of each row, breaks between lines included, `</s>` not."""
         rows = self._rows[split]
@@ -76,6 +84,7 @@ class SideText:
 
     def keep_of_train(self, rows: npt.NDArray[np.int64]) -> None:
         self._rows["train"] = self._rows["train"].take(rows)
+        self._lost_lines["train"] = self._lost_lines["train"][rows]
 
     def codec(self) -> Codec:
         """The codec that the rows of train ask for."""
@@ -96,21 +105,21 @@ class SideText:
         A cut target has no `</s>` (the model must not learn that texts end there); a source always ends in it; rows of
         fixed length never do.
         """
-        vocab, rows = codec.vocab, self._rows[split]
+        rows, eos = self._rows[split], codec.vocab.eos or 0
         table = np.array(codec.ids(self._tokens), dtype=np.int32).reshape(-1)
         lines = _with_end(Ragged(table[self._lines.flat], self._lines.offsets), codec.separator or 0)
         flat = lines.take(rows.flat)
         joined = Ragged(flat.flat, flat.offsets[rows.offsets])
-        joined.flat[joined.offsets[1:] - 1] = vocab.eos
+        joined.flat[joined.offsets[1:] - 1] = eos
         if role == "fixed":
             joined = _shortened(joined, joined.lengths - 1, "start")
         most = self.side.max_tokens
-        cut = int(np.count_nonzero(joined.lengths > most))
-        if cut:
+        long = joined.lengths > most
+        if long.any():
             joined = _shortened(joined, np.minimum(joined.lengths, most), self.side.keep)
             if role == "source":
-                joined.flat[joined.offsets[1:] - 1] = vocab.eos
-        return joined, cut
+                joined.flat[joined.offsets[1:] - 1] = eos
+        return joined, int(np.count_nonzero(long | self._lost_lines[split]))
 
 
 def _numbering() -> dict[str, int]:

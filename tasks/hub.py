@@ -72,9 +72,7 @@ class HubSource:
             raise DataError(f"{text!r} is not hub:ID[:CONFIG]@REVISION, as hub:abisee/cnn_dailymail:3.0.0@96df5e6...")
         chosen = HubSet(match["id"], match["config"], match["revision"])
         if chosen.revision is None and not chosen.local:
-            raise DataError(
-                f"{text}: name the revision, hub:ID@REVISION (the commit hash on the set's page): sets change"
-            )
+            raise DataError(f"{text}: name the revision, hub:ID@REVISION (the commit hash on its page): sets change")
         return cls(chosen, fields or {})
 
     def datasets(self) -> tuple[str, ...]:
@@ -125,7 +123,7 @@ def _write_through(wanted: HubSet, dataset: str, root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{dataset}-", dir=root))
     try:
-        files = []
+        files: list[dict[str, Any]] = []
         for theirs, ours in _SPLITS.items():
             if theirs in loaded and not any(entry["split"] == ours for entry in files):
                 rows = islice(loaded[theirs], wanted.max_train if ours == "train" else None)
@@ -174,7 +172,8 @@ def _write(path: Path, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
     count = 0
     # mtime=0: the same rows give the same bytes, and so the same hash.
     with path.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
-        for count, row in enumerate(rows, 1):
+        for row in rows:
+            count += 1
             file.write(json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n")
     with path.open("rb") as written:
         sha256 = hashlib.file_digest(written, "sha256").hexdigest()

@@ -20,8 +20,9 @@ _RIM = re.compile(r"[',].*|.*'|.*\.\..*", re.DOTALL)
 # Control characters are dropped before cutting, and the last is how sacremoses marks runs of dots for itself.
 _WHOLE = re.compile(r"[\x00-\x08\x0e-\x1b]|MULTI")
 _WORD = "[A-Za-zÀ-ÖØ-öø-ÿŒœ0-9]+"
+_NUMBER = r"[0-9]+(?:[.,][0-9]+)+"
 # Words whose cut is plain to see, so that sacremoses need not be asked: opening mark, core, closing mark, stop.
-_PLAIN = re.compile(rf'([("]?)({_WORD}(?:-{_WORD})*)([)"]?)([.,?!;:]?)')
+_PLAIN = re.compile(rf'([("]?)({_WORD}(?:-{_WORD})*|{_NUMBER})([)"%]?)([.,?!;:]?)')
 _CURLY = re.compile(r"(?<=\w) ’ (?=\w)")
 _STAND_IN = {"none": "", "lower": " a", "digit": " 0", "other": " A"}
 
@@ -86,8 +87,10 @@ class MosesWords:
         pieces = self._cut_between.get(key)
         if pieces is None:
             plain = _PLAIN.fullmatch(text)
-            if plain and (plain[3] or (kind != "lower" and plain[2] not in self._prefixes)):
+            if plain and (plain[3] or plain[2] not in self._prefixes):
                 pieces = [piece for piece in plain.groups() if piece]
+                if kind == "lower" and not plain[3]:  # the stop of an abbreviation, then: it stays on its word
+                    pieces[-2:] = [plain[2] + "."]
             else:
                 before, after = "A " if follows else "", _STAND_IN[kind]
                 pieces = self._moses(before + text + after)[bool(before) : -1 if after else None]

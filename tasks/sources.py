@@ -38,13 +38,12 @@ class Row:
 
 
 class Source(Protocol):
-    """Named sets of splits of rows.
+    """Named sets of splits of rows."""
 
-    Attributes:
-        origin: kind of source; rows of different origin never share a table.
-    """
-
-    origin: Origin
+    @property
+    def origin(self) -> Origin:
+        """The kind of source; rows of different origin never share a table."""
+        ...
 
     def datasets(self) -> tuple[str, ...]: ...
 
@@ -67,15 +66,15 @@ def open_source(data: str | None = None, *, fields: Mapping[str, str] | None = N
     """Finds the kind of source that `data` names.
 
     Args:
-        data: None for the embedded corpora; `hub`, or `hub:ID[:CONFIG]@REVISION`; a folder of sets, or of one set; a
-            `.txt` or `.jsonl` file, or a folder of such.
+        data: None or `embedded` for the embedded corpora; `hub`, or `hub:ID[:CONFIG]@REVISION`; a folder of sets, or
+            of one set; a `.txt` or `.jsonl` file, or a folder of such.
         fields: names for fields that the rows call otherwise, as `{"text": "caption"}`.
 
     Raises:
         DataError: nothing there, or nothing that can be read.
     """
     renames = dict(fields or {})
-    if data is None:
+    if data is None or data == "embedded":
         return EmbeddedSource(renames)
     if data == "hub" or data.startswith("hub:"):
         from tasks.hub import HubSource
@@ -88,7 +87,7 @@ def open_source(data: str | None = None, *, fields: Mapping[str, str] | None = N
         return TextSource(path, renames)
     if not FileSource(path, renames).datasets():
         raise DataError(
-            f"{path} holds no set: expected {path}/SET/train.jsonl[.gz] (and valid, test), or train.txt; see docs/data.md"
+            f"{path} holds no set: expected SET/train.jsonl[.gz], valid, test in it, or train.txt; see docs/data.md"
         )
     return FileSource(path, renames)
 
@@ -101,12 +100,15 @@ class EmbeddedSource:
     origin: Origin = "embedded"
 
     def datasets(self) -> tuple[str, ...]:
-        return ("poetry", "speech", "translation", "summarization", "dialogue", "captions")
+        from tasks import embedded
 
-    def resolve(self, task: str, dataset: str) -> str:  # noqa: ARG002
-        if task not in self.datasets():
+        return tuple(embedded.DATASETS)
+
+    def resolve(self, task: str, dataset: str) -> str:
+        name = "poetry7" if dataset == "poetry_jueju7" else task
+        if name not in self.datasets():
             raise DataError(f"no embedded data for {task} (there is: {', '.join(self.datasets())}); give --data")
-        return task
+        return name
 
     def splits(self, dataset: str) -> tuple[str, ...]:  # noqa: ARG002
         from tasks import embedded
@@ -197,9 +199,8 @@ class TextSource:
             return ()
         parts, dropped = self._cut()
         counts = " / ".join(str(len(part)) for part in parts)
-        return (
-            f"{self.path.name}: one file, split by seed {_SHUFFLE_SEED} into {counts} rows; {dropped} duplicates dropped",
-        )
+        told = f"one file, split by seed {_SHUFFLE_SEED} into {counts} rows; {dropped} duplicates dropped"
+        return (f"{self.path.name}: {told}",)
 
     def _cut(self) -> tuple[tuple[list[Row], list[Row], list[Row]], int]:
         stat = self.path.stat()

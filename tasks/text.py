@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Protocol
+from typing import Any, Protocol
 
 from tasks.base import DataError, Vocabulary
 from tasks.moses import MosesWords
@@ -124,7 +124,7 @@ class Subwords:
         return f"bpe-{hashlib.sha256(self.model.encode()).hexdigest()[:16]}{'-lower' if self.lower else ''}"
 
     @cached_property
-    def _bpe(self):  # type: ignore[no-untyped-def]
+    def _bpe(self) -> Any:
         return _tokenizers().Tokenizer.from_str(self.model)
 
     def tokens(self) -> tuple[str, ...]:
@@ -139,7 +139,7 @@ class Subwords:
         return str(self._bpe.decoder.decode(list(tokens)))
 
 
-def _tokenizers():  # type: ignore[no-untyped-def]
+def _tokenizers() -> Any:
     try:
         import tokenizers
     except ImportError as error:

@@ -1,7 +1,7 @@
-"""The convolutional discriminator of SeqGAN (Yu et al. 2017, section 3.2): max-over-time features, highway, probability.
+"""The convolutional discriminator of SeqGAN (Yu et al. 2017, section 3.2): max-over-time features, highway, log-odds.
 
-Every width is one matrix product over unfolded embeddings: on a CPU that is about twice as fast as a 2-d convolution over
-an image one token wide, with the same values and gradients.
+Every width is one matrix product over unfolded embeddings: on a CPU that is about twice as fast as a 2-d convolution
+over an image one token wide, with the same values and gradients.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class ConvFeatures(nn.Module):
         """What the filters of one width give at every start [batch, windows, filters], before bias; -inf: no window."""
         width = self.widths[index]
         windows = embedded.shape[1] - width + 1
-        scores = _Unfold.apply(embedded, width) @ self.weights[index]
+        unfolded = _Unfold.apply(embedded, width)  # type: ignore[no-untyped-call, unused-ignore]
+        scores: Tensor = unfolded @ self.weights[index]
         if self.variable_length:
             scores = scores.masked_fill(outside(windows, width, lengths).unsqueeze(2), -torch.inf)
         return scores
@@ -91,10 +92,10 @@ class _Unfold(torch.autograd.Function):
         return torch.cat([embedded[:, j : j + windows] for j in range(width)], 2)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override, unused-ignore]
         windows, size = gradient.shape[1], ctx.shape[2]
         folded = gradient.new_zeros(ctx.shape)
-        for j, part in enumerate(gradient.split(size, 2)):
+        for j, part in enumerate(torch.split(gradient, size, 2)):
             folded[:, j : j + windows] += part
         return folded, None
 
@@ -157,9 +158,10 @@ class ConvDiscriminator(nn.Module):
 
     def head(self, features: Tensor) -> Tensor:
         """Features [batch, filters] -> log-odds of "real" [batch]."""
-        scores = self.output(self.dropout(self.highway(features)))
+        scores: Tensor = self.output(self.dropout(self.highway(features)))
         return scores[:, 1] - scores[:, 0]
 
     def penalty(self) -> Tensor:
         """Half the squared norm of the output layer; nothing else is regularised."""
-        return (self.output.weight.square().sum() + self.output.bias.square().sum()) / 2
+        squares: Tensor = self.output.weight.square().sum() + self.output.bias.square().sum()
+        return squares / 2

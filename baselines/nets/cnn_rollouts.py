@@ -78,7 +78,7 @@ def rollout_features(net: ConvFeatures, tokens: Tensor, rollouts: Tensor, items:
     out = rollouts.new_empty(len(rollouts), net.size, dtype=embedded.dtype)
     largest = max(width * count for width, count in zip(net.widths, net.counts, strict=True))
     buffer = embedded.new_empty(len(net.embedding.weight) * largest)  # one table at a time, in memory touched once
-    for i, columns in enumerate(out.split(net.counts, 1)):
+    for i, columns in enumerate(torch.split(out, list(net.counts), 1)):
         inside = net.responses(embedded, lengths, i).cummax(1).values  # [batch, windows, filters]
         table = filter_table(net, i, buffer)
         done = 0
@@ -148,8 +148,8 @@ def rollout_probabilities(
     """
     features = rollout_features(net.target, tokens, rollouts, items, n)
     if net.source is None:
-        return torch.cat([net.head(part).sigmoid() for part in features.split(4096)])
+        return torch.cat([net.head(part).sigmoid() for part in torch.split(features, 4096)])
     rows = torch.cat([chosen.repeat_interleave(n) for chosen in items])
     read = net.source(sources)
-    pairs = zip(features.split(4096), rows.split(4096), strict=True)
+    pairs = zip(torch.split(features, 4096), torch.split(rows, 4096), strict=True)
     return torch.cat([net.head(torch.cat([part, read[which]], 1)).sigmoid() for part, which in pairs])

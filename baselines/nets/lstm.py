@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from baselines.nets.base import AutoregressiveNet, Memory, State
 
-Init = Literal["uniform", "normal"]
+Init = Literal["glorot", "uniform", "normal"]
 
 
 class LSTMStack(nn.LSTM):
@@ -84,12 +84,16 @@ class RecurrentNet(AutoregressiveNet):
         self._table: Tensor | None = None
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """tokens [...] -> embeddings [..., embedding], before dropout."""
+        """tokens [...] -> embeddings [..., embedding], before dropout.
+
+        Tied rows have the size that suits the output layer; sqrt(embedding) makes inputs of them (Vaswani et al., 2017,
+        section 3.4).
+        """
         if not self.tied:
             return F.embedding(tokens, self.embedding.weight)
         words = F.embedding(tokens.clamp(max=self.vocab_size - 1), self.output.weight)
         special = F.embedding((tokens - self.vocab_size).clamp(min=0), self.embedding.weight)
-        return torch.where((tokens < self.vocab_size).unsqueeze(-1), words, special)
+        return torch.where((tokens < self.vocab_size).unsqueeze(-1), words, special) * self.embedding_size**0.5
 
     def token_gates(self, tokens: Tensor) -> Tensor:
         """The tokens' part of the gates: tokens [batch] -> [batch, 4 hidden]."""
@@ -137,20 +141,38 @@ class LSTMLanguageModel(RecurrentNet):
         return features
 
 
-def initialise(net: nn.Module, scheme: Init, scale: float, rng: torch.Generator) -> None:
+def initialise(net: RecurrentNet, scheme: Init, scale: float, rng: torch.Generator) -> None:
     """Draws all weights anew, on the CPU (so that they don't depend on the device), in the order of their names.
 
-    `uniform`: weights from U(-scale, scale), biases 0 but an LSTM's forget gate 1 (Jozefowicz et al., 2015).
+    `glorot`: matrices uniform as in Glorot and Bengio (2010), each gate of an LSTM as one of its own; embeddings from
+    N(0, scale), the output layer (with tied embeddings, these too) from N(0, 1 / sqrt(features)); biases 0, a forget
+    gate's 1 (Jozefowicz et al., 2015).
+    `uniform`: weights from U(-scale, scale), biases as with `glorot`.
     `normal`: weights and biases from N(0, scale), the second of the two biases that an `nn.LSTM` has 0 (SeqGAN's code
     has one).
     """
     with torch.no_grad():
         for name, parameter in sorted(net.named_parameters()):
             fresh = torch.zeros(parameter.shape)
-            if scheme == "normal" and "bias_hh" not in name:
-                fresh.normal_(0.0, scale, generator=rng)
-            elif scheme == "uniform" and "bias" not in name:
+            if scheme == "normal":
+                if "bias_hh" not in name:
+                    fresh.normal_(0.0, scale, generator=rng)
+            elif "bias" in name:
+                if "bias_ih" in name:
+                    fresh.view(4, -1)[1] = 1.0
+            elif scheme == "uniform":
                 fresh.uniform_(-scale, scale, generator=rng)
-            elif scheme == "uniform" and "bias_ih" in name:
-                fresh.view(4, -1)[1] = 1.0
+            else:
+                _glorot(fresh, name, scale, net.tied, rng)
             parameter.copy_(fresh)
+
+
+def _glorot(fresh: Tensor, name: str, scale: float, tied: bool, rng: torch.Generator) -> None:
+    if name == "output.weight" or (tied and name == "embedding.weight"):
+        fresh.normal_(0.0, fresh.shape[1] ** -0.5, generator=rng)
+    elif "embedding" in name:
+        fresh.normal_(0.0, scale, generator=rng)
+    else:
+        rows = fresh.shape[0] // 4 if "_ih_" in name or "_hh_" in name else fresh.shape[0]
+        bound = (6 / (rows + fresh.shape[1])) ** 0.5
+        fresh.uniform_(-bound, bound, generator=rng)

@@ -18,15 +18,15 @@ class DiscriminatorConfig(BaselineConfig):
     Sources: "code" is the authors' `sequence_gan.py` and `discriminator.py`, "paper" is arXiv 1609.05473.
     """
 
-    embedding: int = Field(64, ge=1)  # code: dis_embedding_dim
+    embedding: int = Field(default=64, ge=1)  # code: dis_embedding_dim
     widths: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20)  # code: dis_filter_sizes
     filters: tuple[int, ...] = (100, 200, 200, 200, 200, 100, 100, 100, 100, 100, 160, 160)  # code: dis_num_filters
     source_widths: tuple[int, ...] = (1, 2, 3, 4, 5)  # ours: the paper has no conditional task
     source_filters: tuple[int, ...] = (100, 100, 100, 100, 100)  # ours
-    keep: float = Field(0.75, gt=0, le=1)  # code: dis_dropout_keep_prob, before the output layer
-    l2: float = Field(0.2, ge=0)  # code: dis_l2_reg_lambda, on the output layer's weights and biases only
-    lr: float = Field(1e-4, gt=0)  # code: Adam(1e-4) with TensorFlow's other defaults, which are PyTorch's
-    batch: int = Field(64, ge=2)  # code: dis_batch_size
+    keep: float = Field(default=0.75, gt=0, le=1)  # code: dis_dropout_keep_prob, before the output layer
+    l2: float = Field(default=0.2, ge=0)  # code: dis_l2_reg_lambda, on the output layer's weights and biases only
+    lr: float = Field(default=1e-4, gt=0)  # code: Adam(1e-4) with TensorFlow's other defaults, which are PyTorch's
+    batch: int = Field(default=64, ge=2)  # code: dis_batch_size
 
     @model_validator(mode="after")
     def _aligned(self) -> DiscriminatorConfig:
@@ -38,7 +38,7 @@ class DiscriminatorConfig(BaselineConfig):
 
 
 def build_discriminator(corpus: Corpus, config: DiscriminatorConfig, rng: torch.Generator) -> ConvDiscriminator:
-    """The network for a corpus: of sequences, or of (source, target) pairs. Filters wider than any text are left out."""
+    """The network for a corpus, of sequences or of (source, target) pairs; no filter is wider than any text."""
     limit, fixed = corpus.max_target_length, corpus.fixed_length is not None
     target = _tower(corpus.vocab, config.embedding, config.widths, config.filters, limit, fixed=fixed)
     source = None
@@ -54,7 +54,9 @@ def build_discriminator(corpus: Corpus, config: DiscriminatorConfig, rng: torch.
 def _tower(
     vocab: Vocabulary, embedding: int, widths: tuple[int, ...], counts: tuple[int, ...], limit: int, *, fixed: bool
 ) -> ConvFeatures:
-    fitting = [(w, c) for w, c in zip(widths, counts, strict=True) if w <= limit] or [(min(limit, min(widths)), counts[0])]
+    fitting = [(w, c) for w, c in zip(widths, counts, strict=True) if w <= limit] or [
+        (min(limit, min(widths)), counts[0])
+    ]
     kept_widths, kept_counts = zip(*fitting, strict=True)
     return ConvFeatures(vocab.n_inputs, vocab.pad, embedding, kept_widths, kept_counts, variable_length=not fixed)
 
@@ -102,11 +104,11 @@ def discriminator_epoch(
     net.train()
     loss_sum, right = real.new_zeros(()), real.new_zeros(())
     order = torch.randperm(len(targets), generator=rng).to(targets.device)
-    for rows in order.split(config.batch):
+    for rows in torch.split(order, config.batch):
         read = sources[rows % len(positives)] if sources is not None else None
         loss, logits = discriminator_loss(net, targets[rows], real[rows], read, config.l2)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         loss_sum += loss.detach() * len(rows)
         right += ((logits > 0) == (real[rows] > 0)).sum()

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from baselines.sampling import chunk_rows
 
+MIN_ROWS = 128  # a chunk of fewer rows spends its time reading the weight matrix, whatever the cache would like
+
 
 def cross_entropy(
     features: Tensor, output: nn.Linear, targets: Tensor, weights: Tensor | None = None, label_smoothing: float = 0.0
@@ -53,7 +55,7 @@ class _CrossEntropy(torch.autograd.Function):
         grad_features = torch.empty_like(features)
         # One more column than the weight has: the bias is the weight of a feature that is always 1.
         grad_layer = weight.new_zeros(weight.shape[0], weight.shape[1] + 1)
-        size = chunk_rows(weight.shape[0], features.device)
+        size = max(MIN_ROWS, chunk_rows(weight.shape[0], features.device))
         for start in range(0, len(targets), size):
             chunk = slice(start, start + size)
             x, y, w = features[chunk], targets[chunk, None], weights[chunk, None]

@@ -41,7 +41,57 @@ class MLEConfig(BaselineConfig):
     valid_rows: PositiveInt = 2000  # the first of valid, looked at after each interval
 
 
-MLE_BUDGETS: dict[str, dict[str, Any]] = {}
+# SeqGAN's generator and its training (Yu et al., 2017; constants from the authors' code): N(0, 0.1), Adam 0.01, clip 5.
+_SEQGAN_NET = {"embedding": 32, "hidden": 32, "init": "normal", "init_scale": 0.1}
+_SEQGAN = {"net": _SEQGAN_NET, "batch": 64, "learning_rate": 1e-2, "schedule": "constant", "clip": 5.0}
+
+# RNNSearch's sizes and clipping (Bahdanau et al., 2015, appendices A and B); Adam stands in for Adadelta.
+_RNNSEARCH_NET = {"embedding": 620, "hidden": 1000, "encoder": 1000, "attention": 1000, "readout": 500}
+_RNNSEARCH_NET |= {"input_feeding": True, "init": "normal", "init_scale": 0.01}
+
+# Sized for one CPU thread: `smoke` a few seconds on the embedded corpora, `small` 2 to 10 minutes on the real ones.
+MLE_BUDGETS: dict[str, dict[str, Any]] = {
+    "smoke": {
+        "net": {"embedding": 64, "hidden": 64, "tied": True},
+        "epochs": 8,
+        "learning_rate": 1e-2,
+        "schedule": "linear",
+    },
+    "smoke/conditional": {
+        "net": {"encoder": 32, "attention": 32, "readout": 64},
+        "epochs": 10,
+        "learning_rate": 1.5e-2,
+    },
+    "smoke/translation": {"epochs": 8},
+    "smoke/dialogue": {"epochs": 8},
+    "smoke/summarization": {"epochs": 6},
+    "smoke/oracle": {**_SEQGAN, "net": {**_SEQGAN_NET, "tied": False}, "epochs": 6},
+    "small": {
+        "net": {"embedding": 256, "hidden": 256, "tied": True, "dropout": 0.4},
+        "epochs": 10,
+        "learning_rate": 3e-3,
+        "schedule": "linear",
+    },
+    "small/poetry": {"net": {"embedding": 192, "hidden": 192, "dropout": 0.3}, "epochs": 8},
+    "small/oracle": {**_SEQGAN, "net": {**_SEQGAN_NET, "tied": False, "dropout": 0.0}, "epochs": 20},
+    "small/conditional": {
+        "net": {"embedding": 128, "hidden": 256, "encoder": 128, "attention": 128, "readout": 128, "dropout": 0.1},
+        "learning_rate": 3e-3,
+    },
+    "small/translation": {"epochs": 10, "interval": 500},
+    "small/summarization": {"net": {"attention": 64}, "batch": 32, "epochs": 8, "interval": 310},
+    "small/dialogue": {"epochs": 6, "interval": 300},
+    "paper": {**_SEQGAN, "epochs": 120, "patience": 120},
+    "paper/conditional": {
+        "net": _RNNSEARCH_NET,
+        "epochs": 30,
+        "patience": 4,
+        "batch": 80,
+        "learning_rate": 5e-4,
+        "schedule": "plateau",
+        "clip": 1.0,
+    },
+}
 
 
 @dataclass

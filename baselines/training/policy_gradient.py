@@ -17,7 +17,7 @@ BaselineKind = Literal["none", "moving_average"]
 
 
 class RewardBaseline:
-    """What is taken from every reward: nothing, as in the paper, or an exponential moving average of the mean reward."""
+    """What is taken from every reward: nothing, as in the paper, or a moving average of the mean reward."""
 
     def __init__(self, kind: BaselineKind, decay: float) -> None:
         self.kind, self.decay = kind, decay
@@ -68,7 +68,7 @@ def policy_gradient_step(
     chosen, targets = features.flatten(0, 1)[places], tokens.flatten()[places]
     entropy = -log_probs(chosen.detach(), net.output, targets).mean()
     loss = cross_entropy(chosen, net.output, targets, weights)
-    loss.backward()
+    torch.autograd.backward(loss)
     gradient = nn.utils.clip_grad_norm_(net.parameters(), clip)
     optimizer.step()
     return {"loss": loss.detach(), "gradient": gradient, "entropy": entropy}

@@ -1,4 +1,4 @@
-"""Sampling that keeps its states, and Monte-Carlo rollouts from every prefix as one batch (Yu et al. 2017, section 3.1).
+"""Sampling that keeps its states, and Monte-Carlo rollouts of all prefixes as one batch (Yu et al. 2017, section 3.1).
 
 The states of a sampled sequence are kept after every token, so that no prefix is ever run a second time, and the first
 tokens of a prefix's rollouts share one distribution. At a time step all rollouts that are under way advance together.
@@ -146,7 +146,7 @@ def _prefixes(tokens: Tensor, items: tuple[Tensor, ...], n: int, pad: int) -> Te
 
 
 def spread(values: Tensor, rollouts: Rollouts, final: Tensor, lengths: Tensor, time: int) -> Tensor:
-    """Q(t) [batch, time]: before the end the mean of `values` [rows] over a prefix's rollouts, at the end `final` [batch].
+    """Q(t) [batch, time]: the mean of `values` [rows] over a prefix's rollouts, and at the end `final` [batch].
 
     Places after a sequence's end are 0.
     """

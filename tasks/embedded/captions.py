@@ -39,7 +39,8 @@ def _scene(people: str, acts: str, animals: str, animal_acts: str, places: str) 
 SCENES = (
     _scene(
         "surfer, man, woman, boy, girl, person",
-        "riding a wave on top of {surfboard}, carrying {surfboard} to the water, walking along the shore, flying {kite}, "
+        "riding a wave on top of {surfboard}, carrying {surfboard} to the water, walking along the shore, "
+        "flying {kite}, "
         "sitting under an umbrella, paddling out to sea on their [surfboard], holding their [surfboard]",
         "dog, seagull, bird",
         "standing in the shallow water, running through the waves, looking at the ocean",
@@ -64,7 +65,8 @@ SCENES = (
     _scene(
         "man, woman, police officer, cyclist, skateboarder, tourist",
         "riding {bicycle} down the street, crossing the road, waiting for the bus, talking on their [cell phone], "
-        "riding {motorcycle}, pushing {stroller}, holding {umbrella}, looking at their [phone], walking past a parked car",
+        "riding {motorcycle}, pushing {stroller}, holding {umbrella}, looking at their [phone], walking "
+        "past a parked car",
         "dog, pigeon, cat",
         "walking down the sidewalk, standing next to a parking meter, sitting on a bench, waiting at the corner",
         "on a busy street, in the city, in front of a tall building, next to a traffic light, on a rainy day, at night",
@@ -83,7 +85,7 @@ SCENES = (
         "reaching for a tennis ball, waving to the crowd",
         "",
         "",
-        "on a tennis court, during a match, in front of a crowd, on a blue court, on a clay court",
+        "on a tennis court, during a match, in a large stadium, on a blue court, on a clay court",
     ),
     _scene(
         "man, woman, girl, boy, student, couple",
@@ -104,7 +106,8 @@ SCENES = (
     ),
     _scene(
         "traveler, pilot, man, woman, passenger, worker",
-        "carrying {suitcase}, waiting for a train, boarding a plane, sitting on their luggage, pulling {bag} on wheels, "
+        "carrying {suitcase}, waiting for a train, boarding a plane, sitting on their luggage, pulling "
+        "{bag} on wheels, "
         "looking at a map, loading bags onto a cart",
         "",
         "",
@@ -137,11 +140,15 @@ DISHES = (
 VEHICLES = (
     (
         "bus, truck, car, motorcycle, fire truck, taxi, bicycle",
-        "parked on the side of the road, stopped at a red light, driving down a city street, parked in front of a house, "
+        "parked on the side of the road, stopped at a red light, driving down a city street, parked in "
+        "front of a house, "
         "turning at the corner",
     ),
     ("train", "pulling into a station, traveling through the countryside, crossing a bridge, coming down the tracks"),
-    ("airplane, jet", "flying through a clear sky, parked on the runway, taking off from an airport, landing at sunset"),
+    (
+        "airplane, jet",
+        "flying through a clear sky, parked on the runway, taking off from an airport, landing at sunset",
+    ),
     ("boat, sailboat, ship", "floating on a lake, tied to a dock, sailing near the shore, passing under a bridge"),
 )
 COLORS = ("red", "blue", "white", "yellow", "green", "black")
@@ -212,9 +219,9 @@ def there_is(draw: Draw) -> str:
 def watching(draw: Draw) -> str:
     """Two agents, the second one's act told by a relative clause or a participle."""
     who, act, place = _actor(draw)
-    other = draw.one(("man", "woman", "boy", "girl", "crowd of people"))
-    verb = draw.one(("watching", "looking at", "standing next to", "taking a picture of"))
-    middle = draw.one(("", f"that {who.be} "))
+    other = draw.of("man", "woman", "boy", "girl", "crowd of people")
+    verb = draw.of("watching", "looking at", "standing next to", "taking a picture of")
+    middle = draw.of("", f"that {who.be} ")
     return f"a {other} {verb} {who.text} {middle}{act}" + (f" {place}" if not middle and draw.chance(0.5) else "")
 
 
@@ -225,19 +232,19 @@ def _things(draw: Draw, names: str, count: int) -> str:
 
 def room(draw: Draw) -> str:
     place, things = draw.one(SETTINGS)
-    kind = draw.one(("small", "modern", "clean", "dark", "bright", "large"))
-    verb = draw.one(("with", "that has", "filled with", "featuring"))
+    kind = draw.of("small", "modern", "clean", "dark", "bright", "large")
+    verb = draw.of("with", "that has", "filled with", "featuring")
     return f"a {kind} {place} {verb} {_things(draw, things, draw.between(2, 3))}"
 
 
 def table(draw: Draw) -> str:
     place, things = draw.one(DISHES)
-    color = draw.one(("white ", "", "small ", "large "))
+    color = draw.of("white ", "", "small ", "large ")
     place = place if " " in place else f"{color}{place}"
     listing = _things(draw, things, draw.between(2, 3))
     if draw.chance(0.5):
-        return f"a {place} {draw.one(('topped with', 'holding', 'with'))} {listing}"
-    return f"{listing} {draw.one(('on a', 'sitting on a', 'on top of a'))} {place}"
+        return f"a {place} {draw.of('topped with', 'holding', 'with')} {listing}"
+    return f"{listing} {draw.of('on a', 'sitting on a', 'on top of a')} {place}"
 
 
 def vehicle(draw: Draw) -> str:
@@ -248,8 +255,8 @@ def vehicle(draw: Draw) -> str:
     if not many and draw.chance(0.4):
         words = f"{draw.one(SIZES)} {words}"
     text = f"{draw.one(COUNTS[:4])} {words}" if many else with_article(words)
-    verb = draw.one(("", "are " if many else "is "))
-    tail = draw.one(("", "", " at night", " on a sunny day", " in the rain"))
+    verb = draw.of("", "are " if many else "is ")
+    tail = draw.of("", "", " at night", " on a sunny day", " in the rain")
     return f"{text} {verb}{draw.one(acts.split(', '))}{tail}".replace(" at sunset at night", " at sunset")
 
 

@@ -9,7 +9,8 @@ VOWELS = "aeiou"
 # base: (past, past participle)
 IRREGULAR_VERBS = {
     "be": ("was", "been"), "begin": ("began", "begun"), "break": ("broke", "broken"), "draw": ("drew", "drawn"),
-    "forget": ("forgot", "forgotten"), "lend": ("lent", "lent"), "swim": ("swam", "swum"), "bring": ("brought", "brought"), "build": ("built", "built"),
+    "forget": ("forgot", "forgotten"), "lend": ("lent", "lent"), "swim": ("swam", "swum"), "bring": ("brought",
+    "brought"), "build": ("built", "built"),
     "buy": ("bought", "bought"), "choose": ("chose", "chosen"), "come": ("came", "come"), "cut": ("cut", "cut"),
     "do": ("did", "done"), "drink": ("drank", "drunk"), "drive": ("drove", "driven"), "eat": ("ate", "eaten"),
     "fall": ("fell", "fallen"), "feed": ("fed", "fed"), "fight": ("fought", "fought"), "find": ("found", "found"),
@@ -29,7 +30,23 @@ IRREGULAR_PLURALS = {
     "loaf": "loaves", "shelf": "shelves", "fireman": "firemen", "policeman": "policemen", "skis": "skis",
     "policewoman": "policewomen", "life": "lives", "goose": "geese",
 }  # fmt: skip
-DOUBLING = {"cut", "get", "put", "run", "sit", "win", "stop", "plan", "chat", "begin", "hug", "jog", "swim", "nap", "forget"}
+DOUBLING = {
+    "cut",
+    "get",
+    "put",
+    "run",
+    "sit",
+    "win",
+    "stop",
+    "plan",
+    "chat",
+    "begin",
+    "hug",
+    "jog",
+    "swim",
+    "nap",
+    "forget",
+}
 
 
 def _sibilant_s(word: str) -> str:

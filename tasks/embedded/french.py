@@ -105,7 +105,7 @@ _OF = {("le", True): "du ", ("les", True): "des ", ("le", False): "au ", ("les",
 
 
 def joined(words: str) -> str:
-    """Elides, then contracts, a phrase whose words stand apart: `de le ami` -> `de l'ami`, `de le chat` -> `du chat`."""
+    """Elides, then contracts, a phrase: `de le ami` -> `de l'ami`, `de le chat` -> `du chat`."""
     text = _QUE.sub(r"\1'", words)
     text = _ELISION.sub(r"\1'", text)
     return _CONTRACTION.sub(lambda found: _OF[found[2], found[1] == "de"], text)

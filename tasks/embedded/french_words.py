@@ -138,7 +138,9 @@ ADJECTIVES = (
     adjective("big", "grand", "grande", "thing furniture vehicle place inside visited opens", leads=True),
     adjective("tall", "grand", "grande", "person", leads=True),
     adjective("beautiful", "beau", "belle", "animal worn place visited vehicle female", before="bel", leads=True),
-    adjective("old", "vieux", "vieille", "person animal thing furniture vehicle place read", before="vieil", leads=True),
+    adjective(
+        "old", "vieux", "vieille", "person animal thing furniture vehicle place read", before="vieil", leads=True
+    ),
     adjective("new", "nouveau", "nouvelle", "thing vehicle place read furniture", before="nouvel", leads=True),
     adjective("young", "jeune", "jeune", "person", leads=True),
     adjective("pretty", "joli", "jolie", "place visited worn inside", leads=True),
@@ -216,7 +218,8 @@ ATTENDRE = irregular("attendre", "attends attends attend attendons attendez atte
 CHOISIR = irregular("choisir", "choisis choisis choisit choisissons choisissez choisissent", "choisi", "choisir")
 NOURRIR = irregular("nourrir", "nourris nourris nourrit nourrissons nourrissez nourrissent", "nourri", "nourrir")
 TRANSITIVE = (
-    _do("see", irregular("voir", "vois vois voit voyons voyez voient", "vu", "verr"), "person kin animal vehicle place thing"),
+    _do("see", irregular("voir", "vois vois voit voyons voyez voient", "vu", "verr"),
+    "person kin animal vehicle place thing"),
     _do("look for", regular("chercher"), "person kin animal thing"),
     _do("find", regular("trouver"), "animal thing"),
     _do("lose", irregular("perdre", "perds perds perd perdons perdez perdent", "perdu", "perdr"), "thing"),
@@ -239,15 +242,18 @@ TRANSITIVE = (
     _do("listen to", regular("écouter"), "person kin"),
     _do("wait for", ATTENDRE, "person kin flies"),
     _do("help", regular("aider"), "person kin"),
-    _do("call", irregular("appeler", "appelle appelles appelle appelons appelez appellent", "appelé", "appeller"), "kin person"),
+    _do("call", irregular("appeler", "appelle appelles appelle appelons appelez appellent", "appelé", "appeller"),
+    "kin person"),
     _do("choose", CHOISIR, "thing food read vehicle"),
     _do("prepare", regular("préparer"), "cooked"),
-    _do("drive", irregular("conduire", "conduis conduis conduit conduisons conduisez conduisent", "conduit", "conduir"), "vehicle"),
+    _do("drive", irregular("conduire", "conduis conduis conduit conduisons conduisez conduisent", "conduit",
+    "conduir"), "vehicle"),
     _do("forget", regular("oublier"), "thing"),
     _do("bring", regular("apporter"), "thing food drink"),
     _do("take", irregular("prendre", "prends prends prend prenons prenez prennent", "pris", "prendr"), "thing flies"),
     _do("keep", regular("garder"), "thing animal"),
-    _do("follow", irregular("suivre", "suis suis suit suivons suivez suivent", "suivi", "suivr"), "person vehicle animal"),
+    _do("follow", irregular("suivre", "suis suis suit suivons suivez suivent", "suivi", "suivr"),
+    "person vehicle animal"),
     _do("feed", NOURRIR, "animal"),
 )  # fmt: skip
 GIVING = (
@@ -275,7 +281,8 @@ LEAVING = (
     _do("arrive", regular("arriver", etre=True)),
     _do("leave", irregular("partir", "pars pars part partons partez partent", "parti", "partir", etre=True)),
     _do("go out", irregular("sortir", "sors sors sort sortons sortez sortent", "sorti", "sortir", etre=True)),
-    _do("come back", irregular("revenir", "reviens reviens revient revenons revenez reviennent", "revenu", "reviendr", etre=True)),
+    _do("come back", irregular("revenir", "reviens reviens revient revenons revenez reviennent", "revenu", "reviendr",
+    etre=True)),
     _do("fall", regular("tomber", etre=True)),
 )  # fmt: skip
 GO = _do("go", irregular("aller", "vais vas va allons allez vont", "allé", "ir", etre=True))
@@ -301,10 +308,19 @@ WHEN = {
                 ("in the evening", "le soir"), ("every week", "toutes les semaines")),
     "progressive": (("now", "maintenant"), ("right now", "en ce moment"), ("at the moment", "en ce moment")),
     "past": (("yesterday", "hier"), ("last night", "hier soir"), ("this morning", "ce matin"),
-             ("last week", "la semaine dernière"), ("two days ago", "il y a deux jours"), ("last Monday", "lundi dernier")),
-    "future": (("tomorrow", "demain"), ("tonight", "ce soir"), ("next week", "la semaine prochaine"), ("soon", "bientôt"),
+             ("last week", "la semaine dernière"), ("two days ago", "il y a deux jours"), ("last Monday",
+             "lundi dernier")),
+    "future": (("tomorrow", "demain"), ("tonight", "ce soir"), ("next week", "la semaine prochaine"), ("soon",
+    "bientôt"),
                ("in two days", "dans deux jours"), ("next year", "l'année prochaine")),
 }  # fmt: skip
 OFTEN = (("often", "souvent"), ("always", "toujours"), ("sometimes", "parfois"))
 NEGATIONS = (("not", "pas"), ("not", "pas"), ("never", "jamais"), ("no longer", "plus"))
-COUNTS = (("two", "deux"), ("three", "trois"), ("four", "quatre"), ("five", "cinq"), ("ten", "dix"), ("several", "plusieurs"))
+COUNTS = (
+    ("two", "deux"),
+    ("three", "trois"),
+    ("four", "quatre"),
+    ("five", "cinq"),
+    ("ten", "dix"),
+    ("several", "plusieurs"),
+)

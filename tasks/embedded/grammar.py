@@ -29,6 +29,10 @@ class Draw:
     def one(self, items: Sequence[Item]) -> Item:
         return items[int(self._uniform() * len(items))]
 
+    def of(self, *items: Item) -> Item:
+        """One of its arguments."""
+        return self.one(items)
+
     def some(self, items: Sequence[Item], count: int) -> list[Item]:
         """`count` different places of `items`, in random order."""
         pool = list(items)

@@ -95,7 +95,7 @@ class NounPhrase:
         owner = int(kind)
         if owner == 1 and reading.polite:
             owner = 4
-        return POSSESSIVE_FR[owner][2 if self.many else feminine and not vowel or owner > 2 and feminine]
+        return POSSESSIVE_FR[owner][2 if self.many else int(feminine and not vowel)]
 
     def pronoun(self) -> Pronoun:
         """The pronoun that stands for it, with its French gender known."""
@@ -328,7 +328,7 @@ class Clause:
         finite, clitics = self._finite(self.subject.person(reading)), self._clitics(reading)
         if inverted:
             finite += ("-t-" if finite[-1] in "ae" and inverted[0] in "ie" else "-") + inverted
-        before, after = (("ne", self.negation[1]) if self.negation else ("", ""))
+        before, after = ("ne", self.negation[1]) if self.negation else ("", "")
         often = self.adverb[1] if self.adverb else ""
         rest = self._rest_fr(reading)
         if self.modal:
@@ -353,7 +353,8 @@ class Clause:
 @cache
 def adjectives(noun: Noun, leads: bool) -> tuple[Adjective, ...]:
     """Those that go with the noun, before it (`leads`) or after."""
-    return tuple(each for each in words.ADJECTIVES if each.leads == leads and not each.tags.isdisjoint(noun.tags))
+    fitting = (each for each in words.ADJECTIVES if each.leads == leads and not each.tags.isdisjoint(noun.tags))
+    return tuple(each for each in fitting if not (noun.mass and each.en == "small"))
 
 
 def noun_phrase(draw: Draw, nouns: tuple[Noun, ...], determiners: tuple[str, ...], plain: float = 0.6) -> NounPhrase:
@@ -373,4 +374,6 @@ def noun_phrase(draw: Draw, nouns: tuple[Noun, ...], determiners: tuple[str, ...
         leads, trails = adjectives(noun, True), adjectives(noun, False)
         lead = draw.one(leads) if leads and draw.chance(0.55) else None
         trail = draw.one(trails) if trails and (lead is None or draw.chance(0.15)) else None
+        if lead and lead.en in ("good", "bad"):
+            trail = None
     return NounPhrase(noun, determiner, many, lead, trail, her=draw.chance(0.5))

@@ -136,19 +136,26 @@ def _line(draw: Draw, tags: str, slots: Slots, pattern: str, rhyme: str, used: s
     return text
 
 
+@cache
+def _longings(pattern: str, rhyme: str) -> tuple[str, ...]:
+    """The verbs of thought with an object in the rhyme."""
+    return tuple(verbs for verbs in LONGINGS if _fitting("", f"longed.{verbs}", pattern, rhyme))
+
+
 def _attempt(draw: Draw, width: int) -> list[str]:
     """The lines of a poem; fewer than four when the words ran out."""
     tags = draw.one(SEASONS) + draw.one(SETTINGS) + draw.one(HOURS)
     form = draw.one(FORMS[:2] if draw.chance(0.7) else FORMS[2:])
-    parallel, closing = draw.chance(0.5), draw.chance(0.65)
+    parallel, closing = draw.chance(0.5), draw.chance(0.75)
     rhyme, shape = "", ""
     kinds, used, lines = set[str](), set[str](), list[str]()
     for number, name in enumerate(form):
         pattern = (PREFIXES[name] if width == 7 else "") + PATTERNS[name]
         carries = name in "BD"
+        longings = _longings(pattern[-2:], rhyme) if number == 3 and closing else ()
         for _ in range(TRIES):
-            if number == 3 and closing:
-                shape, kind = "closing", draw.one(LONGINGS)
+            if longings:
+                shape, kind = "closing", draw.one(longings)
             else:
                 shape = shape if number == 1 and parallel else draw.one(SHAPES)
                 kind = draw.one(KINDS)

@@ -3,8 +3,8 @@
 Tones and rhymes are those of the Pingshui tables (level characters by rhyme; rising, departing and entering ones are
 all `oblique`). A character that the tables give in both classes has the class in which these words use it.
 
-A word list has lines of `tags words`. Tags are a season (春夏秋冬), a setting (江 river, 山 mountains, 村 village) and an
-hour (晝 day, 暮 dusk, 夜 night): a word belongs to a poem whose scene has all its tags; `-` is for any scene.
+A word list has lines of `tags words`. Tags are a season (春夏秋冬), a setting (江 river, 山 mountains, 村 village)
+and an hour (晝 day, 暮 dusk, 夜 night): a word belongs to a poem whose scene has all its tags; `-` is for any.
 """
 
 LEVEL = {
@@ -72,7 +72,7 @@ SUBJECTS = {
         暮 晚風
         晝 朝風
         夜 夜風
-        春 春風 東風 暖氣
+        春 春風 東風 暖風
         夏 南風 暖風
         秋 秋風 西風 涼風 秋氣
         冬 朔風 北風 寒風 寒氣
@@ -94,7 +94,8 @@ SUBJECTS = {
         夏 新竹 高槐 綠槐 青草 碧草 綠荷 綠竹
         秋 秋草 疏桐 丹楓 碧桐 疏柳 寒草 紅樹
         冬 枯木 枯枝 枯草 老木 寒竹
-        江 江樹 江楓 汀草
+        江 江樹 汀草
+        秋江 江楓
         山 山木 巖樹""",
     "drift": """
         春 落花 飛花 飛絮 柳絮
@@ -220,7 +221,8 @@ PLACES = """
     冬 寒山 寒林 寒塘 寒枝 冰池 雪山 雪林 雪空 小梅 寒樹 寒野 冰岸 枯草 雪嶺 雪徑 雪野 雪屋
     江 江村 江天 江樓 芳洲 汀洲 煙波 寒波 長江 江南 江心 釣臺 釣磯 釣船 水樓 遠洲 客船 水門 江水 江岸 沙岸 沙渚 寒渚
     江 煙渚 江浦 煙浦 江渡 江寺 孤島 江島 汀草 江樹 野渡 浦口 海口 兩岸 淺渚 遠渚 小島 遠島 水閣 石岸
-    山 空山 前峰 千峰 孤峰 高峰 松關 松根 松門 寒泉 深山 巖泉 曉山 亂峰 遠峰 碧峰 石泉 石門 寺門 古關 嶺西 山徑 山寺 山路
+    山 空山 前峰 千峰 孤峰 高峰 松關 松根 松門 寒泉 深山 巖泉 曉山 亂峰 遠峰 碧峰 石泉 石門 寺門 古關 嶺西
+    山 山徑 山寺 山路
     山 幽谷 深谷 山谷 孤寺 千嶂 青嶂 蒼壁 青壁 巖石 寒嶺 雲嶺 東嶺 西嶺 谷口 石徑 翠嶺 碧嶂 石壁 萬嶺 野寺
     村 柴門 疏籬 東籬 前村 山村 田家 村墟 麥田 稻田 野田 竹扉 野村 水村 柳村 水田 村徑 村巷 村路 田徑 麥野 稻野 野水
     暮 暮山 暮城 暮天 斜暉 夕暉 暮林 暮靄 煙暮 暮嶺 暮色 暮野 落日 暮樹

@@ -34,15 +34,17 @@ TOPICS = {
         "classrooms, public schools, community colleges, libraries",
         "the promise of a good education, early learning, the love of reading, the dream of college",
         "the cost of college, the burden of student debt, the shortage of teachers",
-        "train a new generation of teachers, open the doors of college, put a book in every home, reward great teaching, "
+        "train a new generation of teachers, open the doors of college, put a book in every home, reward "
+        "great teaching, "
         "teach every child to read",
     ),
     "work": _topic(
         "worker/workers, small business owner/small business owners, autoworker/autoworkers, waitress/waitresses",
         "factories, assembly lines, workshops, small businesses",
-        "the dignity of work, a fair wage, the right to organize, the middle class",
+        "the dignity of work, a fair wage, the right to organize, a secure retirement",
         "the tax on working families, the cost of child care, the loss of good jobs",
-        "raise the minimum wage, bring jobs back home, reward honest work, close the loopholes, sell our products abroad",
+        "raise the minimum wage, bring jobs back home, reward honest work, close the loopholes, sell our "
+        "products abroad",
     ),
     "health": _topic(
         "nurse/nurses, doctor/doctors, patient/patients, caregiver/caregivers",
@@ -56,7 +58,8 @@ TOPICS = {
         "wind farms, solar plants, power lines, battery plants",
         "clean energy, the health of our rivers, the air our children breathe, our energy independence",
         "our dependence on foreign oil, the price of gasoline, the carbon pollution",
-        "double the use of solar power, invent the engines of tomorrow, clean up our rivers, lead the world in clean power, "
+        "double the use of solar power, invent the engines of tomorrow, clean up our rivers, lead the world "
+        "in clean power, "
         "plant new forests",
     ),
     "security": _topic(
@@ -109,20 +112,20 @@ TOPICS = {
 }
 
 ON_PEOPLE = ("support", "honor", "protect", "stand with", "invest in", "listen to", "fight for", "believe in")
-ON_PLACES = ("build", "rebuild", "modernize", "strengthen", "open")
+ON_PLACES = ("build", "rebuild", "modernize", "strengthen", "repair")
 ON_GOODS = ("defend", "expand", "protect", "secure", "guarantee", "fight for", "preserve")
 ON_BURDENS = ("cut", "lower", "reduce", "bring down", "confront")
 SACRIFICES = (
-    "work two jobs", "wake up before dawn", "never give up", "refuse to quit", "play by the rules", "ask for nothing in return",
-    "put others first", "carry on in hard times", "do more with less", "keep the faith",
+    "work two jobs", "wake up before dawn", "keep on fighting", "refuse to quit", "play by the rules",
+    "ask for nothing in return", "put others first", "carry on in hard times", "do more with less", "keep the faith",
 )  # fmt: skip
 STATES = (
-    "Ohio", "Iowa", "Michigan", "Virginia", "Colorado", "Nevada", "Florida", "Pennsylvania", "Wisconsin", "Texas", "Maine",
-    "New Mexico", "Kansas", "Oregon", "Georgia", "Montana",
+    "Ohio", "Iowa", "Michigan", "Virginia", "Colorado", "Nevada", "Florida", "Pennsylvania", "Wisconsin", "Texas",
+    "Maine", "New Mexico", "Kansas", "Oregon", "Georgia", "Montana",
 )  # fmt: skip
 CITIES = (
-    "Chicago", "Detroit", "Cleveland", "Boston", "Denver", "Atlanta", "Pittsburgh", "Houston", "Seattle", "Newark", "Memphis",
-    "Toledo", "Baltimore", "Oakland",
+    "Chicago", "Detroit", "Cleveland", "Boston", "Denver", "Atlanta", "Pittsburgh", "Houston", "Seattle", "Newark",
+    "Memphis", "Toledo", "Baltimore", "Oakland",
 )  # fmt: skip
 SPANS = ("two", "three", "four", "five", "eight", "ten", "twenty")
 MODALS = ("will", "must", "can", "should")

@@ -1,8 +1,8 @@
 """SeqGAN's generator and discriminator steps written straightforwardly: what the fast ones are held against.
 
 Completions run one prefix and one rollout at a time, each from the first token on; tokens are drawn by
-`torch.multinomial`; the discriminator reads whole sequences with `conv2d`. Weights are copied from the fast networks, so
-that on the same draws the results are the same. Fixed length and free tasks only.
+`torch.multinomial`; the discriminator reads whole sequences with `conv2d`. Weights are copied from the fast networks,
+so that on the same draws the results are the same. Fixed length and free tasks only.
 """
 
 from __future__ import annotations
@@ -57,10 +57,14 @@ class ReferenceDiscriminator(nn.Module):
         super().__init__()
         embedding = net.target.embedding.weight
         size, dtype = embedding.shape[1], embedding.dtype
-        self.embedding = nn.Embedding.from_pretrained(embedding.detach().clone(), freeze=False, padding_idx=net.target.pad)
+        self.embedding = nn.Embedding.from_pretrained(
+            embedding.detach().clone(), freeze=False, padding_idx=net.target.pad
+        )
         self.convolutions = nn.ModuleList()
         biases = net.target.bias.split(net.target.counts)
-        for width, count, weight, bias in zip(net.target.widths, net.target.counts, net.target.weights, biases, strict=True):
+        for width, count, weight, bias in zip(
+            net.target.widths, net.target.counts, net.target.weights, biases, strict=True
+        ):
             convolution = nn.Conv2d(1, count, (width, size), dtype=dtype)
             convolution.weight.data.copy_(weight.t().reshape(count, 1, width, size))
             convolution.bias.data.copy_(bias)

@@ -1,8 +1,8 @@
 """BLEU and Self-BLEU of synthetic text, from token lists to the four values, as ratios against NLTK in the same run.
 
-NLTK compares every sentence with every reference, so it is timed on a few sentences against all references, and its time
-for all sentences is that times their number: exact for a method that treats sentences one by one. It is given all four
-orders in one call, which is the fastest way it has.
+NLTK compares every sentence with every reference. It is timed on a few sentences against all references, and its time
+for all of them is that, times their number: right for a method that takes sentences one by one, but an extrapolation.
+It gets all four orders in one call, which is the fastest way it has.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ def test_growth(benchmark, which):
         function = self_bleu if which == "self-bleu" else bleu
         times = []
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()  # one thread: other people's load on the machine is not counted
             function(*arguments)
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         figures[f"seconds_{size}"] = min(times)
         figures[f"peak_mb_{size}"] = peak_megabytes(function, *arguments)
     figures["times_10k_over_1k"] = figures["seconds_10000"] / figures["seconds_1000"]

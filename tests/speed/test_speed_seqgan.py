@@ -114,7 +114,10 @@ def test_discriminator_update(benchmark: Any, fused: bool) -> None:
     config = DiscriminatorConfig()
     net: ConvDiscriminator = build_discriminator(synthetic_corpus(), config, torch.Generator().manual_seed(0))
     reference = ReferenceDiscriminator(net)
-    ours, theirs = discriminator_optimizer(net, config), torch.optim.Adam(reference.parameters(), config.lr, fused=fused)
+    ours, theirs = (
+        discriminator_optimizer(net, config),
+        torch.optim.Adam(reference.parameters(), config.lr, fused=fused),
+    )
     tokens = torch.randint(VOCAB, (BATCH, TIME))
     real = (torch.arange(BATCH) % 2).float()
 

@@ -33,12 +33,14 @@ def values(material, names):
     return [s.value for s in score(material, names)]
 
 
+@settings(deadline=None)
 @given(pool, pool)
 def test_bleu_against_a_pool_is_nltks(samples, references):
     expected = [np.mean([nltk_bleu(references, s, n) for s in samples]) for n in range(2, 6)]
     assert values(Material(samples, references, tokens="space"), NAMES) == pytest.approx(expected, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(text, st.lists(text, min_size=1, max_size=3)), min_size=1, max_size=5))
 def test_bleu_against_own_references_is_nltks(items):
     samples, answers = [s for s, _ in items], [own for _, own in items]
@@ -47,6 +49,7 @@ def test_bleu_against_own_references_is_nltks(items):
     assert values(given_, NAMES) == pytest.approx(expected, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(text, min_size=2, max_size=7))
 def test_self_bleu_is_nltks_with_the_sample_left_out(samples):
     others = [samples[:i] + samples[i + 1 :] for i in range(len(samples))]
@@ -72,7 +75,7 @@ def test_random_corpora_word_by_word(seed):
         assert own == pytest.approx(left_out, abs=1e-9)
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(pool, pool, st.integers(2, 5))
 def test_without_smoothing_an_order_without_match_gives_zero(samples, references, n):
     expected = np.mean([nltk_bleu(references, s, n, "method0") for s in samples])
@@ -97,6 +100,7 @@ def test_self_bleu_by_hand(samples, expected):
     assert values(Material(samples, tokens="space"), ["self-bleu-2"]) == pytest.approx([expected])
 
 
+@settings(deadline=None)
 @given(st.lists(text, min_size=2, max_size=7), st.randoms(use_true_random=False))
 def test_order_of_samples_does_not_matter(samples, rng):
     shuffled = rng.sample(samples, len(samples))

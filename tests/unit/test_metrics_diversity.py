@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metrics import Material, MetricError, reduce, score
@@ -16,6 +16,7 @@ NAMES = ["distinct-1", "distinct-2", "unique", "copied", "length", "empty"]
 text = st.lists(st.sampled_from(["a", "b", "C", "c"]), max_size=5).map(" ".join)
 
 
+@settings(deadline=None)
 @given(st.lists(text, min_size=1, max_size=8), st.lists(text, min_size=1, max_size=4))
 def test_by_counting(samples, train):
     tokens = [tuple(s.lower().split()) for s in samples]
@@ -58,6 +59,7 @@ def test_a_property_of_the_set_has_no_statistics():
     assert copied.stats.tolist() == [[0, 1], [0, 1], [1, 1]]
 
 
+@settings(deadline=None)
 @given(st.lists(text.filter(bool), min_size=1, max_size=6))
 def test_a_duplicate_never_raises_diversity(samples):
     names = ["distinct-1", "unique"]

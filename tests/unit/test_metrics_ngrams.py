@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metrics.ngrams import Encoder, _sort, distinct, item_matches, others_matches, pool_matches
@@ -38,6 +38,7 @@ def assert_same(matches, hypotheses, references_of):
         assert matches.lengths[i] == len(hypothesis)
 
 
+@settings(deadline=None)
 @given(corpus, corpus)
 def test_pool(hypotheses, references):
     encoder = Encoder()
@@ -45,12 +46,14 @@ def test_pool(hypotheses, references):
     assert_same(matches, hypotheses, lambda i: references)
 
 
+@settings(deadline=None)
 @given(st.lists(sentence, min_size=2, max_size=9))
 def test_others(sentences):
     matches = others_matches(Encoder().encode(sentences), ORDERS)
     assert_same(matches, sentences, lambda i: sentences[:i] + sentences[i + 1 :])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(sentence, st.lists(sentence, min_size=1, max_size=4)), min_size=1, max_size=6))
 def test_items_see_only_their_own_references(items):
     hypotheses, references = [h for h, _ in items], [r for _, own in items for r in own]
@@ -74,6 +77,7 @@ def test_zipf_text_with_duplicates_and_lengths_that_occur_once(seed):
 
 
 @pytest.mark.parametrize("wide", [False, True])
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40))
 def test_both_ways_of_sorting(wide, small):
     """Keys that leave no room for the position in 63 bits are sorted by index."""
@@ -91,6 +95,7 @@ def test_nothing_at_all():
     assert distinct(empty, 2) == (0, 0)
 
 
+@settings(deadline=None)
 @given(corpus, st.integers(1, 4))
 def test_distinct(sentences, n):
     every = Counter()
@@ -99,6 +104,7 @@ def test_distinct(sentences, n):
     assert distinct(Encoder().encode(sentences), n) == (len(every), sum(every.values()))
 
 
+@settings(deadline=None)
 @given(corpus)
 def test_row_keys_are_equal_where_sentences_are(sentences):
     keys = Encoder().encode(sentences).row_keys()

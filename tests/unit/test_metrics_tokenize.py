@@ -19,7 +19,7 @@ piece = st.sampled_from(
 )
 
 
-@settings(max_examples=500)
+@settings(deadline=None, max_examples=500)
 @given(st.lists(piece, max_size=12).map("".join))
 @example("a dog, a cat , and 2 more words .")
 @example("Gonna go.")
@@ -33,7 +33,7 @@ def test_words_are_nltks(text):
     assert tokenizer("nltk")(text) == cut(text.strip())
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(st.lists(st.sampled_from(["Ab", "b9", "cannot", "WANNA", "I"]), max_size=8), st.data())
 def test_plain_lines_are_cut_as_nltk_cuts_them(words, data):
     """Such lines don't go through NLTK, so they get a test of their own."""
@@ -44,6 +44,7 @@ def test_plain_lines_are_cut_as_nltk_cuts_them(words, data):
     assert tokenizer("nltk-lower")(line) == NLTKWordTokenizer().tokenize(line.lower())
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_characters_lose_nothing_but_white_space(text):
     tokens = tokenizer("char")(text)
