@@ -103,11 +103,13 @@ _SMOKE: dict[str, Any] = {
 _ADVERSARIAL: dict[str, dict[str, Any]] = {
     "smoke": _SMOKE,
     "smoke/oracle": {"learning_rate": 0.01},
+    "smoke/summarization": {"batch": 16, "samples": 128},
     "small": _SMALL,
-    "small/oracle": {"discriminator": {**_QUARTER, "lr": 1e-4}, "rollouts": 16, "learning_rate": 0.01},
+    "small/oracle": {"discriminator": {**_QUARTER, "lr": 1e-4}, "rounds": 60, "rollouts": 16, "learning_rate": 0.01},
     "small/conditional": {"rollouts": 4, "rounds": 30},
     "small/summarization": {"batch": 32},
     "paper": {},
+    "paper/conditional": {"learning_rate": 1e-4},
 }
 BUDGETS = {
     key: {**_ADVERSARIAL.get(key, {}), "mle": MLE_BUDGETS.get(key, {})} for key in {**MLE_BUDGETS, **_ADVERSARIAL}

@@ -99,15 +99,15 @@ def _stages(
     return {"status": "done", "reason": ""}
 
 
-def prepare(spec: CellSpec) -> Prepared:
-    """Loads the data and checks that they are those of the spec.
+def prepare(spec: CellSpec, loaded: Corpus | None = None) -> Prepared:
+    """Loads the data (unless they are `loaded` already) and checks that they are those of the spec.
 
     Raises:
         UserError: the data changed since the cell was planned.
     """
     task = make_task(spec.task, spec.task_options)
     source = open_source(spec.data, fields=spec.fields)
-    corpus = task.load(source, spec.limit, allow_overlap=spec.allow_overlap)
+    corpus = loaded or task.load(source, spec.limit, allow_overlap=spec.allow_overlap)
     if corpus.fingerprint != spec.fingerprint:
         raise UserError(f"the data of {spec.task} at {spec.data} changed since this cell was planned; run it anew.")
     if spec.baseline in REFERENCE_ROWS:

@@ -71,7 +71,7 @@ def _list(verb: argparse.ArgumentParser) -> None:
 
 
 def _score(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("samples", help="a text file, one sample a line; or a run directory, scored anew")
+    verb.add_argument("samples", help="a text file, one sample a line; or a run or a cell, scored anew")
     verb.add_argument("--task", help="score against this task's test data, with its metrics")
     _data_flags(verb)
     verb.add_argument("--references", help="score against the lines of this file instead")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from baselines.merging import merge
-from bench.errors import UserError, did_you_mean
+from bench.errors import UserError, complaint
 
 GRIDS = Path(__file__).parent / "grids"
 MAX_SAMPLES = 10_000  # protocol gantlet-1: free tasks, at most
@@ -151,15 +151,10 @@ def make_grid(content: Mapping[str, Any], overrides: Mapping[str, Any], where: s
     """A grid from a mapping, with flags laid over it; errors name `where`."""
     merged = {**content, **{key: value for key, value in overrides.items() if value is not None and key != "settings"}}
     merged["settings"] = merge(content.get("settings", {}), overrides.get("settings") or {})
-    unknown = [key for key in merged if key not in Grid.model_fields]
-    if unknown:
-        raise UserError(f'{where}: unknown key "{unknown[0]}".{did_you_mean(unknown[0], [*Grid.model_fields, "set"])}')
     try:
         return Grid(**merged)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{where}: {place}: {first['msg']} (got {first['input']!r}).") from None
+        raise complaint(error, where, [*Grid.model_fields, "set"]) from None
 
 
 def settings_of(table: Any, where: str) -> dict[str, dict[str, Any]]:

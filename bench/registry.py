@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import baselines
 import tasks
-from bench.errors import UserError, did_you_mean
+from bench.errors import UserError, complaint, did_you_mean
 
 if TYPE_CHECKING:
     from baselines.base import Baseline
@@ -130,15 +130,7 @@ def validated(model: Any, settings: Mapping[str, Any], owner: str) -> Any:
     """`model(**settings)` with pydantic's complaints put in one line."""
     from pydantic import ValidationError
 
-    unknown = [key for key in settings if key not in model.model_fields]
-    if unknown:
-        raise UserError(f'{owner} has no setting "{unknown[0]}".{did_you_mean(unknown[0], model.model_fields)}')
     try:
         return model(**settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            above, _, last = f"{owner}.{where}".rpartition(".")
-            raise UserError(f'{above} has no setting "{last}". See docs/methods/{owner}.md.') from None
-        raise UserError(f"setting {owner}.{where}: {first['msg']} (got {first['input']!r}).") from None
+        raise complaint(error, owner, model.model_fields) from None

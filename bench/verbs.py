@@ -220,6 +220,8 @@ def score_verb(asked: argparse.Namespace) -> int:
     path = Path(asked.samples)
     if (path / "cells").is_dir():
         return rescore(RunStore(path))
+    if (path / "cell.json").is_file():
+        return rescore(RunStore(path.parents[1]), only=path.name)
     if not path.is_file():
         raise UserError(f"{path}: no such file or run directory.")
     from bench.scorefile import score_file
@@ -244,21 +246,24 @@ def score_verb(asked: argparse.Namespace) -> int:
     return 0
 
 
-def rescore(store: RunStore) -> int:
-    """Every finished cell of a run is scored anew from its samples; nothing is trained."""
+def rescore(store: RunStore, only: str | None = None) -> int:
+    """Every finished cell of a run (or one of them) is scored anew from its samples; nothing is trained."""
     from bench.cell import commit, prepare
 
-    count = 0
-    for cell in store.cells():
+    drawn = [cell for cell in store.cells() if cell.file("samples.json").exists() and only in (None, cell.path.name)]
+    if not drawn:
+        raise UserError(f"{only or store.path} has no samples yet; run its grid first.")
+    corpora: dict[str, Any] = {}
+    for cell in drawn:
         spec = cell.spec
-        if spec is None or not cell.file("samples.json").exists():
-            continue
+        assert spec is not None, "cell.json is written before samples"
         with cell.locked() as mine:
             if not mine:
                 raise UserError(f"{cell.path} is being worked on by another run; wait for it.")
-            commit(prepare(spec), cell, Settings())
-        count += 1
+            prepared = prepare(spec, corpora.get(spec.fingerprint))
+            commit(prepared, cell, Settings())
+        corpora = {spec.fingerprint: prepared.corpus}  # cells stand in the order of their tasks
         print(f"scored {cell.path.name}", flush=True)
     print_tables(store)
-    print(f"{count} cells scored anew")
+    print(f"{len(drawn)} cells scored anew")
     return 0

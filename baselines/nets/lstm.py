@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -93,7 +94,8 @@ class RecurrentNet(AutoregressiveNet):
             return F.embedding(tokens, self.embedding.weight)
         words = F.embedding(tokens.clamp(max=self.vocab_size - 1), self.output.weight)
         special = F.embedding((tokens - self.vocab_size).clamp(min=0), self.embedding.weight)
-        return torch.where((tokens < self.vocab_size).unsqueeze(-1), words, special) * self.embedding_size**0.5
+        rows = torch.where((tokens < self.vocab_size).unsqueeze(-1), words, special)
+        return rows * math.sqrt(self.embedding_size)
 
     def token_gates(self, tokens: Tensor) -> Tensor:
         """The tokens' part of the gates: tokens [batch] -> [batch, 4 hidden]."""

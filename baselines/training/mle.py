@@ -46,7 +46,7 @@ _SEQGAN_NET = {"embedding": 32, "hidden": 32, "init": "normal", "init_scale": 0.
 _SEQGAN = {"net": _SEQGAN_NET, "batch": 64, "learning_rate": 1e-2, "schedule": "constant", "clip": 5.0}
 
 # RNNSearch's sizes and clipping (Bahdanau et al., 2015, appendices A and B); Adam stands in for Adadelta.
-_RNNSEARCH_NET = {"embedding": 620, "hidden": 1000, "encoder": 1000, "attention": 1000, "readout": 500}
+_RNNSEARCH_NET: dict[str, Any] = {"embedding": 620, "hidden": 1000, "encoder": 1000, "attention": 1000, "readout": 500}
 _RNNSEARCH_NET |= {"input_feeding": True, "init": "normal", "init_scale": 0.01}
 
 # Sized for one CPU thread: `smoke` a few seconds on the embedded corpora, `small` 2 to 10 minutes on the real ones.

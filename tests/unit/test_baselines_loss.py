@@ -37,7 +37,7 @@ def test_equals_pytorch_with_gradients(smoothing):
         ours = cross_entropy(x, output, targets, given, smoothing)
         single = F.cross_entropy(output(x), targets, reduction="none", label_smoothing=smoothing)
         theirs = (single if given is None else single * given).sum()
-        assert float(ours) == pytest.approx(float(theirs), rel=1e-12)
+        assert ours.item() == pytest.approx(theirs.item(), rel=1e-12)
         for a, b in zip(gradients(ours, x, output), gradients(theirs, x, output), strict=True):
             assert torch.allclose(a, b, rtol=1e-10, atol=1e-12)
 
@@ -48,7 +48,7 @@ def test_float32_and_far_logits():
         output.weight.mul_(200)
     ours = cross_entropy(x, output, targets)
     theirs = F.cross_entropy(output.double()(x.double()), targets, reduction="sum")
-    assert float(ours) == pytest.approx(float(theirs), rel=1e-5)
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
 
 
 def test_gradients_pass_through_a_shared_layer():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import numpy as np
@@ -74,11 +75,11 @@ def test_free_likelihood_nears_the_entropy(fixed_length):
     entropy = np.log(8) + (0 if fixed_length else np.log(4))
     assert entropy - 0.15 < per_line < entropy + 0.25
     lines = corpus.decode(generator.sample(200, temperature=1.0, rng=torch.Generator().manual_seed(0)))
-    known = {(ord(a) + 1 - ord(b)) % 8 for line in lines for a, b in zip(line[0::2], line[2::2], strict=False)}
-    assert 0 in known
-    assert (
-        np.mean([all((ord(b) - ord(a)) % 8 == 1 for a, b in zip(t[0::2], t[2::2], strict=False)) for t in lines]) > 0.8
-    )
+    assert np.mean([ascends(line.split()) for line in lines]) > 0.8
+
+
+def ascends(letters: list[str]) -> bool:
+    return all(a + b in "abcdefgha" for a, b in itertools.pairwise(letters))
 
 
 @pytest.mark.slow
@@ -87,7 +88,7 @@ def test_conditional_training_learns_to_reverse(input_feeding):
     corpus = conditional_corpus(2000)
     net = {"embedding": 24, "hidden": 48, "encoder": 24, "attention": 24, "readout": 24, "input_feeding": input_feeding}
     run = FakeRun(save=False)
-    generator = MLE(MLEConfig(epochs=12, batch=32, learning_rate=4e-3, net=net)).fit(corpus, run)
+    generator = MLE(MLEConfig(epochs=7, batch=32, learning_rate=1e-2, schedule="linear", net=net)).fit(corpus, run)
     test = corpus.splits["test"]
     for decoding in ("greedy", "beam4"):
         rng = torch.Generator().manual_seed(0)
