@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 CACHE_ELEMENTS = 1 << 19  # logits worked on at once on a CPU: 2 MiB of float32, about a core's own cache
+SAFE_EXPONENT = 50.0  # exp of it, summed over any vocabulary, is far from either end of float32
 
 
 def chunk_rows(columns: int, device: torch.device) -> int:
@@ -42,8 +43,9 @@ class TokenSampler:
     """Draws tokens from features with one output layer and temperature, many times.
 
     The layer is laid out once: padded to whole blocks with weight exp(-inf), its bias as the weight of a feature that
-    is always 1. So a draw is one product, one maximum and one exponential in the same memory; adding the bias and
-    padding logits row by row would cost as much as the product. It holds the weights as they were when it was made.
+    is always 1. So a draw is one product and one exponential in the same memory, with a maximum only where a logit could
+    leave the range of exp; adding the bias and padding row by row would cost as much as the product. It holds the
+    weights as they were when it was made.
     """
 
     def __init__(self, output: nn.Linear, temperature: float = 1.0) -> None:
@@ -54,6 +56,7 @@ class TokenSampler:
             self.layer = output.weight.new_zeros(features + 1, self.blocks * self.width)
             self.layer[:features, : self.vocab] = output.weight.t() / temperature
             self.layer[features, : self.vocab] = output.bias / temperature
+            self.longest = float(torch.linalg.vector_norm(self.layer[:, : self.vocab], dim=0).max())
             self.layer[features, self.vocab :] = float("-inf")
 
     @torch.no_grad()
@@ -63,11 +66,20 @@ class TokenSampler:
         memory = self.layer.new_empty(min(size, len(features)), self.layer.shape[1])
         parts = [uniforms.new_zeros((0, uniforms.shape[1]), dtype=torch.int64)]
         with_one = torch.cat([features, features.new_ones(len(features), 1)], 1)
+        bounded = self._bounded(with_one)
         for part, uniform in zip(torch.split(with_one, size), torch.split(uniforms, size), strict=True):
             weights = torch.mm(part, self.layer, out=memory[: len(part)])
-            weights.sub_(weights.amax(1, keepdim=True)).exp_()
+            if not bounded:
+                weights.sub_(weights.amax(1, keepdim=True))
+            weights.exp_()
             parts.append(_search(weights.view(-1, self.blocks, self.width), uniform).clamp_(max=self.vocab - 1))
         return torch.cat(parts)
+
+    def _bounded(self, features: Tensor) -> bool:
+        """Whether exp of every logit is in range as it is: |x . w| <= |x| |w|. Not asked of a GPU, which would wait."""
+        if features.device.type != "cpu" or len(features) == 0:
+            return False
+        return float(torch.linalg.vector_norm(features, dim=1).max()) * self.longest < SAFE_EXPONENT
 
 
 def block_width(vocab: int) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from baselines.nets.attention import AttentionSeq2Seq
 from baselines.nets.base import AutoregressiveNet, Memory, pick
 from baselines.nets.lstm import LSTMLanguageModel, initialise
 from baselines.neural import NeuralGenerator
-from baselines.seqgan import Game, SeqGANConfig
+from baselines.sampling import TokenSampler
+from baselines.seqgan import Game, SeqGAN, SeqGANConfig
 from baselines.training.rollout import Rollouts, Sampled, roll_out, sample_with_states, spread
 from tasks.base import Corpus
 from tests.fakes import FakeRun
@@ -85,6 +86,19 @@ def test_conditional_rollouts_keep_their_source() -> None:
     assert row == len(rolled.tokens)
 
 
+@pytest.mark.parametrize("scale", [0.1, 1.0, 30.0, 300.0])
+def test_the_prepared_sampler_draws_what_the_cdf_says(scale: float) -> None:
+    """Also where logits leave the range of exp, and where taking the maximum off is left out."""
+    torch.manual_seed(2)
+    output = nn.Linear(6, 50).double()
+    features, uniforms = torch.randn(30, 6).double(), torch.rand(30, 4).double()
+    with torch.no_grad():
+        output.weight.mul_(scale)
+        cdf = torch.softmax(output(features) / 0.7, 1).cumsum(1)
+    expected = (cdf.unsqueeze(1) <= (uniforms * cdf[:, -1:]).unsqueeze(2)).sum(2)
+    assert torch.equal(TokenSampler(output, 0.7)(features, uniforms), expected)
+
+
 class Counting(LSTMLanguageModel):
     """Counts the rows it reads."""
 
@@ -138,8 +152,6 @@ def toy_game(corpus: Corpus, **settings: object) -> Game:
             **settings,
         }
     )
-    from baselines.seqgan import SeqGAN
-
     generator: NeuralGenerator = SeqGAN(config).build(corpus)
     initialise(generator.net, "uniform", 1.0, torch.Generator().manual_seed(0))
     return Game(corpus, config, generator, FakeRun())
