@@ -43,9 +43,9 @@ class TokenSampler:
     """Draws tokens from features with one output layer and temperature, many times.
 
     The layer is laid out once: padded to whole blocks with weight exp(-inf), its bias as the weight of a feature that
-    is always 1. So a draw is one product and one exponential in the same memory, with a maximum only where a logit could
-    leave the range of exp; adding the bias and padding row by row would cost as much as the product. It holds the
-    weights as they were when it was made.
+    is always 1. So a draw is one product and one exponential in the same memory, with a maximum only where a logit
+    could leave the range of exp; adding the bias and padding row by row would cost as much as the product. It holds
+    the weights as they were when it was made.
     """
 
     def __init__(self, output: nn.Linear, temperature: float = 1.0) -> None:
