@@ -27,7 +27,7 @@ from bench.schema import SCHEMA_VERSION, ScoreRow, row_head
 from bench.scoring import Likelihood, SampleSet, Value, score_everything, stats_by_name
 from bench.store import CellStore, RunStore, read_json, write_json
 from tasks.base import Corpus, Task
-from tasks.sources import open_source
+from tasks.opening import open_source
 
 
 @dataclass(frozen=True)

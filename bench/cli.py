@@ -114,18 +114,6 @@ def _seeds(text: str) -> tuple[int, ...]:
     return numbers
 
 
-def fields_of(pairs: Sequence[str]) -> dict[str, str]:
-    from bench.errors import UserError
-
-    out = {}
-    for pair in pairs:
-        ours, equals, theirs = pair.partition("=")
-        if not (ours and equals and theirs):
-            raise UserError(f'--field "{pair}" is not OURS=THEIRS, as text=caption.')
-        out[ours] = theirs
-    return out
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Exit codes: 0 done, 1 some cells failed, 2 a mistake in what was asked, 130 stopped."""
     words = list(sys.argv[1:] if argv is None else argv)

@@ -180,3 +180,14 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:
             value = {key: value}
         out = merge(out, {name: value})
     return out
+
+
+def fields_of(pairs: Sequence[str]) -> dict[str, str]:
+    """`--field` pairs: our name of a field to theirs."""
+    out = {}
+    for pair in pairs:
+        ours, equals, theirs = pair.partition("=")
+        if not (ours and equals and theirs):
+            raise UserError(f'--field "{pair}" is not OURS=THEIRS, as text=caption.')
+        out[ours] = theirs
+    return out

@@ -74,7 +74,7 @@ def plan_task(grid: Grid, name: str) -> TaskPlan:
     Raises:
         UserError: bad settings; DataError: bad data.
     """
-    from tasks.sources import open_source
+    from tasks.opening import open_source
 
     data, budget = resolve_data(grid), resolve_budget(grid)
     _check_decodings(grid.decodings)

@@ -17,7 +17,7 @@ from bench.seeding import seed_for
 from bench.stats import bootstrap_interval
 from metrics.base import Material, Score
 from tasks.base import Task
-from tasks.sources import open_source
+from tasks.opening import open_source
 
 POOL = ("bleu-2", "bleu-3", "bleu-4", "bleu-5", "self-bleu-2", "self-bleu-3", "self-bleu-4", "self-bleu-5",
         "distinct-1", "distinct-2", "unique", "copied")  # fmt: skip

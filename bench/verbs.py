@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
-from bench.cli import fields_of
-from bench.config import GRIDS, Grid, Settings, make_grid, parse_settings, read_grid
+from bench.config import GRIDS, Grid, Settings, fields_of, make_grid, parse_settings, read_grid
 from bench.errors import UserError
 from bench.plan import PlannedCell, TaskPlan, check_names, resolve_budget, resolve_data
 from bench.registry import baseline_registry, load_plugin, make_task, task_registry
@@ -198,7 +197,7 @@ def list_verb(asked: argparse.Namespace) -> int:
             grid = read_grid(path, {})
             print(f"  {path.stem:14} {len(grid.tasks)} tasks x {', '.join(grid.baselines)} x {len(grid.seeds)} seeds")
     if what in (None, "data"):
-        from tasks.sources import open_source
+        from tasks.opening import open_source
 
         source = open_source(resolve_data(Grid(data=asked.data)))
         print(f"data ({source.origin})")

@@ -19,10 +19,8 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     import torch
 
-    from tasks.sources import Source
-    from tasks.text import Codec
-
 Kind = Literal["free", "conditional"]
+Origin = Literal["embedded", "files", "hub"]
 Ids = npt.NDArray[np.int32]
 
 
@@ -127,6 +125,44 @@ class Vocabulary:
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """One row and where it stands, as `captions/train.jsonl.gz line 12`."""
+
+    fields: Mapping[str, Any]
+    file: str
+    line: int
+
+    @property
+    def place(self) -> str:
+        return f"{self.file} line {self.line}"
+
+
+class Source(Protocol):
+    """Named sets of splits of rows."""
+
+    @property
+    def origin(self) -> Origin:
+        """The kind of source; rows of different origin never share a table."""
+        ...
+
+    def datasets(self) -> tuple[str, ...]: ...
+
+    def resolve(self, task: str, dataset: str) -> str:
+        """The set that serves `task`, which by its options would take `dataset`; `DataError` where there is none."""
+        ...
+
+    def splits(self, dataset: str) -> tuple[str, ...]: ...
+
+    def rows(self, dataset: str, split: str, limit: int | None = None) -> list[Row]:
+        """The rows of a split, or its first `limit`."""
+        ...
+
+    def warnings(self, dataset: str) -> tuple[str, ...]:
+        """What was done to the set before its rows were given out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """One line of a corpus: text to generate, what it is generated from (turns or one text), accepted answers."""
 
@@ -145,6 +181,21 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+
+class TextCodec(Protocol):
+    """Text to ids and back; `tasks.text.Codec` is one."""
+
+    @property
+    def vocab(self) -> Vocabulary: ...
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text`, with neither `<s>` nor `</s>`."""
+        ...
+
+    def decode(self, ids: Ids) -> str:
+        """Text of ids; `</s>` and what follows it is left out."""
+        ...
 
 
 class Oracle(Protocol):
@@ -181,8 +232,8 @@ class Corpus:
     dataset: str
     origin: Literal["embedded", "files", "hub", "synthetic"]
     splits: Mapping[str, Split]
-    target_codec: Codec
-    source_codec: Codec | None
+    target_codec: TextCodec
+    source_codec: TextCodec | None
     max_target_length: int
     max_source_length: int | None
     fixed_length: int | None

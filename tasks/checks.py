@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tasks.base import DataError, Example
-from tasks.sources import Row
+from tasks.base import DataError, Example, Row
 
 
 def text_of(row: Row, name: str) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tasks.base import Corpus, Example, Provenance, Task, TaskOptions
+from tasks.base import Corpus, Example, Provenance, Row, Source, Task, TaskOptions
 from tasks.checks import optional_texts_of, text_of, texts_of
 from tasks.encoding import Side
 from tasks.loading import Plan, load
-from tasks.sources import Row, Source
 from tasks.text import Words
 
 

@@ -18,9 +18,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tasks.base import DataError
+from tasks.base import DataError, Origin, Row
 from tasks.cache import cache_folder
-from tasks.sources import FileSource, Origin, Row
+from tasks.sources import FileSource
 
 _FORM = re.compile(r"hub:(?P<id>[^@:]+)(?::(?P<config>[^@]+))?(?:@(?P<revision>[^@]+))?")
 _SPLITS = {"train": "train", "validation": "valid", "valid": "valid", "dev": "valid", "test": "test"}

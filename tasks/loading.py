@@ -16,9 +16,8 @@ from typing import Literal
 import numpy as np
 
 from tasks import checks
-from tasks.base import Corpus, DataError, Example, LoadReport, Ragged, Split, Task
+from tasks.base import Corpus, DataError, Example, LoadReport, Ragged, Row, Source, Split, Task
 from tasks.encoding import Side, SideText
-from tasks.sources import Row, Source
 from tasks.text import Codec
 
 _HELD_OUT_SEED = 20170213  # of splits made from train; part of what docs/data.md promises

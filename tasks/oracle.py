@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from tasks.base import Corpus, DataError, Example, Ids, Provenance, Ragged, Split, Task, TaskOptions, Vocabulary
+from tasks.base import Corpus, DataError, Example, Ids, Provenance, Ragged, Source, Split, Task, TaskOptions, Vocabulary
 from tasks.cache import cache_folder
 from tasks.loading import fingerprint
-from tasks.sources import Source
 from tasks.text import Blanks, Codec
 
 if TYPE_CHECKING:

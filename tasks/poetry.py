@@ -9,11 +9,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.base import Corpus, DataError, Example, Provenance, Task, TaskOptions
+from tasks.base import Corpus, DataError, Example, Provenance, Row, Source, Task, TaskOptions
 from tasks.checks import text_of
 from tasks.encoding import Side
 from tasks.loading import Plan, load
-from tasks.sources import Row, Source
 from tasks.text import Verses
 
 _BREAKS = re.compile(r"[\s/|，。、；：？！,.;:?!]+")

@@ -15,81 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
-from tasks.base import DataError
+from tasks.base import DataError, Origin, Row
 
-Origin = Literal["embedded", "files", "hub"]
 SUFFIXES = (".jsonl", ".jsonl.gz", ".txt", ".txt.gz")
 _SHUFFLE_SEED = 20170213  # of the split made from one text file; part of what docs/data.md promises
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row and where it stands, as `captions/train.jsonl.gz line 12`."""
-
-    fields: Mapping[str, Any]
-    file: str
-    line: int
-
-    @property
-    def place(self) -> str:
-        return f"{self.file} line {self.line}"
-
-
-class Source(Protocol):
-    """Named sets of splits of rows."""
-
-    @property
-    def origin(self) -> Origin:
-        """The kind of source; rows of different origin never share a table."""
-        ...
-
-    def datasets(self) -> tuple[str, ...]: ...
-
-    def resolve(self, task: str, dataset: str) -> str:
-        """The set that serves `task`, which by its options would take `dataset`; `DataError` where there is none."""
-        ...
-
-    def splits(self, dataset: str) -> tuple[str, ...]: ...
-
-    def rows(self, dataset: str, split: str, limit: int | None = None) -> list[Row]:
-        """The rows of a split, or its first `limit`."""
-        ...
-
-    def warnings(self, dataset: str) -> tuple[str, ...]:
-        """What was done to the set before its rows were given out."""
-        ...
-
-
-def open_source(data: str | None = None, *, fields: Mapping[str, str] | None = None) -> Source:
-    """Finds the kind of source that `data` names.
-
-    Args:
-        data: None or `embedded` for the embedded corpora; `hub`, or `hub:ID[:CONFIG]@REVISION`; a folder of sets, or
-            of one set; a `.txt` or `.jsonl` file, or a folder of such.
-        fields: names for fields that the rows call otherwise, as `{"text": "caption"}`.
-
-    Raises:
-        DataError: nothing there, or nothing that can be read.
-    """
-    renames = dict(fields or {})
-    if data is None or data == "embedded":
-        return EmbeddedSource(renames)
-    if data == "hub" or data.startswith("hub:"):
-        from tasks.hub import HubSource
-
-        return HubSource.parse(data, renames)
-    path = Path(data).expanduser()
-    if not path.exists():
-        raise DataError(f"no data at {path}: give a folder of sets, a .txt or .jsonl file, or hub")
-    if path.is_file() or (_split_files(path) and "train" in _split_files(path)):
-        return TextSource(path, renames)
-    if not FileSource(path, renames).datasets():
-        raise DataError(
-            f"{path} holds no set: expected SET/train.jsonl[.gz], valid, test in it, or train.txt; see docs/data.md"
-        )
-    return FileSource(path, renames)
 
 
 @dataclass(frozen=True)
@@ -136,7 +67,7 @@ class FileSource:
 
     def datasets(self) -> tuple[str, ...]:
         folders = sorted(path for path in self.root.iterdir() if path.is_dir())
-        return tuple(folder.name for folder in folders if _split_files(folder))
+        return tuple(folder.name for folder in folders if split_files(folder))
 
     def resolve(self, task: str, dataset: str) -> str:
         if dataset not in self.datasets():
@@ -147,10 +78,10 @@ class FileSource:
         return dataset
 
     def splits(self, dataset: str) -> tuple[str, ...]:
-        return tuple(_split_files(self.root / dataset))
+        return tuple(split_files(self.root / dataset))
 
     def rows(self, dataset: str, split: str, limit: int | None = None) -> list[Row]:
-        files = _split_files(self.root / dataset)
+        files = split_files(self.root / dataset)
         if split not in files:
             raise DataError(f"{dataset}: no split {split!r} (there is: {', '.join(files) or 'nothing'}) in {self.root}")
         _check_hash(files[split])
@@ -182,13 +113,13 @@ class TextSource:
         return self.name
 
     def splits(self, dataset: str) -> tuple[str, ...]:  # noqa: ARG002
-        return ("train", "valid", "test") if self.path.is_file() else tuple(_split_files(self.path))
+        return ("train", "valid", "test") if self.path.is_file() else tuple(split_files(self.path))
 
     def rows(self, dataset: str, split: str, limit: int | None = None) -> list[Row]:
         if self.path.is_file():
             rows = dict(zip(("train", "valid", "test"), self._cut()[0], strict=True))
             return rows[split][:limit]
-        files = _split_files(self.path)
+        files = split_files(self.path)
         if split not in files:
             raise DataError(f"{dataset}: no split {split!r} (there is: {', '.join(files)}) in {self.path}")
         _check_hash(files[split])
@@ -280,7 +211,7 @@ def _renamed(row: dict[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
     return {**row, **found} if found else row
 
 
-def _split_files(folder: Path) -> dict[str, Path]:
+def split_files(folder: Path) -> dict[str, Path]:
     """Files of splits by name; where a split is there twice, the first of `SUFFIXES` counts."""
     if not folder.is_dir():
         return {}

@@ -6,12 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.base import Corpus, Example, Provenance, Task, TaskOptions
+from tasks.base import Corpus, Example, Provenance, Row, Source, Task, TaskOptions
 from tasks.checks import text_of
 from tasks.encoding import Side
 from tasks.loading import Plan, load
 from tasks.poetry import Poetry
-from tasks.sources import Row, Source
 from tasks.text import Words
 
 

@@ -6,11 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.base import Corpus, DataError, Example, Provenance, Task, TaskOptions
+from tasks.base import Corpus, DataError, Example, Provenance, Row, Source, Task, TaskOptions
 from tasks.checks import optional_texts_of, text_of, texts_of
 from tasks.encoding import Side
 from tasks.loading import Plan, load
-from tasks.sources import Row, Source
 from tasks.text import Tokeniser, make_tokeniser
 
 

@@ -9,7 +9,7 @@ import pytest
 from sacremoses import MosesTokenizer
 
 from tasks.moses import MosesWords
-from tasks.sources import open_source
+from tasks.opening import open_source
 
 
 @pytest.mark.speed

@@ -19,7 +19,7 @@ def test_every_name_leads_somewhere() -> None:
 
 
 def test_unknown_names_suggest() -> None:
-    with pytest.raises(UserError, match='no task "poerty". Did you mean poetry'):
+    with pytest.raises(UserError, match=r'no task "poerty"\. Did you mean poetry'):
         task_registry()["poerty"]
 
 
@@ -60,7 +60,7 @@ def test_an_edited_plugin_is_another_method(tmp_path: Path) -> None:
 def test_settings_are_checked_with_a_hint() -> None:
     walker = load_plugin(str(PLUGIN))["walker"]
     assert validated(walker.Config, {"steps": 3}, "walker").steps == 3
-    with pytest.raises(UserError, match='walker has no setting "step". Did you mean steps'):
+    with pytest.raises(UserError, match=r'walker has no setting "step"\. Did you mean steps'):
         validated(walker.Config, {"step": 3}, "walker")
     with pytest.raises(UserError, match=r"walker\.steps: .*got 'many'"):
         validated(walker.Config, {"steps": "many"}, "walker")

@@ -13,7 +13,7 @@ import pytest
 
 from tasks import BUILTIN
 from tasks.base import Task
-from tasks.sources import open_source
+from tasks.opening import open_source
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,7 +66,7 @@ def test_a_corpus_keeps_its_promises(name: str, tmp_path: Path, monkeypatch: pyt
 @pytest.mark.slow
 def test_fingerprints_do_not_depend_on_the_process(tmp_path: Path) -> None:
     script = (
-        "from tasks.sources import open_source; import importlib; from tasks import BUILTIN\n"
+        "from tasks.opening import open_source; import importlib; from tasks import BUILTIN\n"
         "for spec in BUILTIN.values():\n"
         "    module, name = spec.split(':')\n"
         "    print(getattr(importlib.import_module(module), name)().load(open_source(), 50).fingerprint)"

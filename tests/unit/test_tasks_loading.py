@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.base import Corpus, DataError, Ragged
+from tasks.base import Corpus, DataError, Origin, Ragged, Row
 from tasks.captions import Captions
 from tasks.dialogue import Dialogue, DialogueOptions
 from tasks.encoding import Side, SideText
 from tasks.poetry import Poetry, PoetryOptions
-from tasks.sources import Origin, Row
 from tasks.speech import Speech, SpeechOptions
 from tasks.summarization import Summarization, SummarizationOptions
 from tasks.text import Blanks, Words

@@ -12,8 +12,8 @@ from scipy import stats
 
 from tasks.base import Ragged
 from tasks.lstm_oracle import LSTMOracle, normals, uniforms
+from tasks.opening import open_source
 from tasks.oracle import WEIGHTS_SHA256, OracleOptions, OracleTask, entropy_of
-from tasks.sources import open_source
 
 
 def brute_force(oracle: LSTMOracle, sequence: list[int]) -> list[np.ndarray]:

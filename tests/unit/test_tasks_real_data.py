@@ -14,8 +14,8 @@ from tasks.base import Corpus, Task
 from tasks.captions import Captions
 from tasks.dialogue import Dialogue
 from tasks.moses import MosesWords
+from tasks.opening import open_source
 from tasks.poetry import Poetry, PoetryOptions
-from tasks.sources import open_source
 from tasks.speech import Speech, SpeechOptions
 from tasks.summarization import Summarization, SummarizationOptions
 from tasks.translation import Translation, TranslationOptions

@@ -12,7 +12,8 @@ import pytest
 
 from tasks.base import DataError
 from tasks.hub import HubSource
-from tasks.sources import EmbeddedSource, FileSource, TextSource, open_source, read_rows
+from tasks.opening import open_source
+from tasks.sources import EmbeddedSource, FileSource, TextSource, read_rows
 
 
 def write(path: Path, *rows: object, raw: bytes | None = None) -> Path:
