@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import __version__
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,9 +64,26 @@ def device_name(device: torch.device) -> str:
     return "cpu"
 
 
+def commit() -> str:
+    """Of the checkout this code runs from, with `+` when it has changes; empty outside a checkout."""
+    here = str(Path(__file__).parents[1])
+    try:
+        found = subprocess.run(
+            ["git", "-C", here, "describe", "--always", "--dirty=+", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found.stdout.strip()
+
+
 def environment(threads: int, deterministic: bool) -> dict[str, str]:
     """Versions and settings that go with every result."""
-    found = {"python": platform.python_version(), "platform": platform.platform(), "threads": str(threads)}
+    found = {"gantlet": __version__, "commit": commit()}
+    found |= {"python": platform.python_version(), "platform": platform.platform(), "threads": str(threads)}
     found["deterministic"] = str(deterministic).lower()
     for name in PACKAGES:
         try:

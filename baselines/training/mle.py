@@ -79,8 +79,8 @@ MLE_BUDGETS: dict[str, dict[str, Any]] = {
         "learning_rate": 3e-3,
     },
     "small/translation": {"epochs": 10, "interval": 500},
-    "small/summarization": {"net": {"attention": 64}, "batch": 32, "epochs": 8, "interval": 310},
-    "small/dialogue": {"epochs": 6, "interval": 300},
+    "small/summarization": {"net": {"attention": 64}, "batch": 32, "epochs": 5, "interval": 310},
+    "small/dialogue": {"epochs": 4, "interval": 300},
     "paper": {**_SEQGAN, "epochs": 120, "patience": 120},
     "paper/conditional": {
         "net": _RNNSEARCH_NET,
