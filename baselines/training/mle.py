@@ -49,7 +49,7 @@ _SEQGAN = {"net": _SEQGAN_NET, "batch": 64, "learning_rate": 1e-2, "schedule": "
 _RNNSEARCH_NET: dict[str, Any] = {"embedding": 620, "hidden": 1000, "encoder": 1000, "attention": 1000, "readout": 500}
 _RNNSEARCH_NET |= {"input_feeding": True, "init": "normal", "init_scale": 0.01}
 
-# Sized for one CPU thread: `smoke` a few seconds on the embedded corpora, `small` 2 to 10 minutes on the real ones.
+# Sized for one CPU thread: `smoke` a few seconds on the embedded corpora, `small` 2 to 20 minutes on the real ones.
 MLE_BUDGETS: dict[str, dict[str, Any]] = {
     "smoke": {
         "net": {"embedding": 64, "hidden": 64, "tied": True},
