@@ -8,13 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from tests import fresh
+
 ROOT = Path(__file__).parents[1]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     import torch
 
+    fresh.choose()
     torch.set_num_threads(1)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if terminalreporter.stats.get("failed"):
+        terminalreporter.write_line(f"fresh inputs came from {fresh.VARIABLE}={fresh.fresh_seed()}")
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from baselines.training.batches import Collator, bucketed
 from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretrain, pretraining_spec
 from tasks.base import Ragged
 from tests.fakes import FakeRun, Interrupted, Saved
+from tests.fresh import fresh_seed
 from tests.toys import conditional_corpus, free_corpus
 
 NET = {"embedding": 16, "hidden": 32, "encoder": 16, "attention": 16, "readout": 16}
@@ -116,7 +117,7 @@ def test_not_a_number_is_told():
 
 
 def test_bucketed_batches_hold_every_row_once():
-    rng = np.random.default_rng()
+    rng = np.random.default_rng(fresh_seed())
     for n, batch in ((1, 8), (64, 8), (1003, 16)):
         targets = Ragged.from_lists([[1] * int(length) for length in rng.integers(1, 40, n)])
         sources = Ragged.from_lists([[1] * int(length) for length in rng.integers(1, 40, n)])

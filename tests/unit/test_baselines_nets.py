@@ -10,6 +10,7 @@ import torch
 from baselines.nets.attention import AttentionSeq2Seq
 from baselines.nets.base import AutoregressiveNet, Memory, pick
 from baselines.nets.lstm import LSTMLanguageModel, initialise
+from tests.fresh import fresh_seed
 
 VOCAB, SOURCES = 23, 17
 
@@ -48,7 +49,7 @@ def sources(rng: torch.Generator, batch: int = 6) -> tuple[torch.Tensor, torch.T
 @pytest.fixture
 def rng() -> torch.Generator:
     generator = torch.Generator()
-    generator.seed()
+    generator.manual_seed(fresh_seed())
     return generator
 
 

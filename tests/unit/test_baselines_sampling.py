@@ -8,6 +8,7 @@ from scipy import stats
 from torch import nn
 
 from baselines.sampling import TokenSampler, draw
+from tests.fresh import fresh_seed
 
 
 def chi_square_p(ids: torch.Tensor, probabilities: torch.Tensor) -> float:
@@ -36,7 +37,7 @@ def test_draws_follow_the_distribution(vocab):
 
 def test_sampler_gives_the_draws_of_its_layer():
     rng = torch.Generator()
-    rng.seed()
+    rng.manual_seed(fresh_seed())
     for vocab, temperature in ((7, 1.0), (50, 0.5), (1234, 1.7)):
         output = nn.Linear(9, vocab)
         features, uniforms = torch.randn(700, 9, generator=rng), torch.rand(700, 4, generator=rng)
