@@ -28,7 +28,7 @@ class Judgement:
         best: distinguishable from the second, by column.
         nearest: of the methods, nearest to real text, by column whose two ends are both bad.
         lost_diversity: NLL-oracle below the oracle's own entropy.
-        above_real: BLEU or Self-BLEU above that of real text.
+        above_real: BLEU or Self-BLEU above that of real text by more than the half interval over seeds.
     """
 
     lines: tuple[Line, ...]
@@ -186,4 +186,7 @@ def _entropy(table: Table) -> float:
 def _above_real(table: Table, column: Column) -> Sequence[Line]:
     if column.higher_is_better is not None or not column.metric.removeprefix("self-").startswith("bleu"):
         return []
-    return [line for line in _methods(table) if line.mean(column) > real_value(table, column)]
+    real = real_value(table, column)
+    values = {line.label: line.values.get(column) for line in _methods(table)}
+    above = {label for label, value in values.items() if value and value.mean - value.half > real}  # NaN: one seed
+    return [line for line in _methods(table) if line.label in above]
