@@ -22,7 +22,7 @@ class ScoreRow(BaseModel):
     task_version: int
     data: str  # Corpus.label: task, version, set and fingerprint
     origin: str  # embedded | files | hub | synthetic
-    baseline: str  # a method, or `real` / `ngram` / `uniform` / `entropy` rows
+    baseline: str  # a method, or a reference row: `real`, `shuffled`, `uniform`
     config_hash: str
     seed: int | None
     stage: str  # pretrain | final
