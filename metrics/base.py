@@ -56,6 +56,7 @@ class Material:
         tokens: how text is cut into tokens: a name that `metrics.tokenize.tokenizer` knows.
         log_probs: of the *test targets* under the model.
         oracle_log_probs: of the *samples* under the oracle.
+        sources: conditional tasks: what each item answers, as one or more texts (turns of a dialogue; an article).
         protocol: signature fields that every score of these samples carries, in order, as {"T": "1", "data": "..."}.
 
     Raises:
@@ -69,25 +70,25 @@ class Material:
     tokens: str = "word-lower"
     log_probs: LogProbs | None = None
     oracle_log_probs: LogProbs | None = None
+    sources: Sequence[Sequence[str]] | None = None
     protocol: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("samples", "references", "references_by_item", "train"):
             if isinstance(getattr(self, name), str):
                 raise MetricError(f"{name} is one text where a list of texts is asked: put it in a list")
-        answers = self.references_by_item
-        if answers is None:
-            return
-        if self.samples and len(answers) != len(self.samples):
-            raise MetricError(
-                f"{len(self.samples)} samples, but references for {len(answers)} items: "
-                "the same place in both must be the same item"
-            )
-        wrong = next((i for i, item in enumerate(answers) if isinstance(item, str)), None)
-        if wrong is not None:
-            raise MetricError(
-                f"references_by_item[{wrong}] is one text where a list of texts is asked: put it in a list"
-            )
+        for name, what in (("references_by_item", "references"), ("sources", "sources")):
+            items = getattr(self, name)
+            if items is None:
+                continue
+            if self.samples and len(items) != len(self.samples):
+                raise MetricError(
+                    f"{len(self.samples)} samples, but {what} for {len(items)} items: "
+                    "the same place in both must be the same item"
+                )
+            wrong = next((i for i, item in enumerate(items) if isinstance(item, str)), None)
+            if wrong is not None:
+                raise MetricError(f"{name}[{wrong}] is one text where a list of texts is asked: put it in a list")
 
 
 class Workspace:
@@ -135,12 +136,21 @@ class Metric(ABC):
         higher_is_better: None where neither end is good and the distance to real text counts.
         version: goes up whenever a value would change; it stands in the signature.
         needs: the fields of `Material` it can't do without.
+        summary: what the value is, in a few words.
+        limits: smallest and largest value there can be.
+        unit: of the value; empty for a plain ratio.
+        source: who defined it.
+        blind: what it can't see.
     """
 
     version: ClassVar[int] = 1
     higher_is_better: ClassVar[bool | None] = None
     needs: ClassVar[frozenset[str]] = frozenset({"samples"})
     summary: ClassVar[str] = ""
+    limits: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    unit: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    blind: ClassVar[str] = ""
 
     def __init__(self, name: str) -> None:
         self.name = name
