@@ -16,6 +16,7 @@ examples:
   run_bench.py run --tasks speech --data my.txt       your own text, one line an example
   run_bench.py run --plugin my_gan.py --baselines mle,my_gan
   run_bench.py score samples.txt --references test.txt
+  run_bench.py score samples.txt --references test.txt --protocol texygen-table
   run_bench.py report results/runs/quickstart
 """
 
@@ -71,7 +72,7 @@ def _list(verb: argparse.ArgumentParser) -> None:
 
 
 def _score(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("samples", help="a text file, one sample a line; or a run or a cell, scored anew")
+    verb.add_argument("samples", nargs="?", help="a text file, one sample a line; or a run or a cell, scored anew")
     verb.add_argument("--task", help="score against this task's test data, with its metrics")
     _data_flags(verb)
     verb.add_argument("--references", help="score against the lines of this file instead")
@@ -79,6 +80,10 @@ def _score(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--paired", action="store_true", help="line i of --references answers sample i (else: a pool)")
     verb.add_argument("--metrics", type=_names, help="as bleu-2,self-bleu-2 (default: those of the task)")
     verb.add_argument("--tokens", help="how text is cut: word-lower, word, char, space, ...")
+    verb.add_argument("--protocol", default="gantlet-1", metavar="NAME",
+                      help="as an older code base scores: texygen-table, texygen-fast, textgan-pytorch, relgan, "
+                      "leakgan, leakgan-nltk-3.2, textbox (default: gantlet-1, our own)")  # fmt: skip
+    verb.add_argument("--explain", action="store_true", help="say in words how each number is computed")
     verb.add_argument("--set", dest="settings", action="append", default=[], metavar="TASK.KEY=VALUE")
     verb.add_argument("--json", action="store_true", help="print JSON instead of a table")
 

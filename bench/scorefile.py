@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import hashlib
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ from bench.errors import UserError
 from bench.seeding import seed_for
 from bench.stats import bootstrap_interval
 from metrics.base import Material, Score
+from metrics.explain import about, in_words
+from metrics.protocols import DEFAULT, protocol
 from tasks.base import Task
 from tasks.opening import open_source
 
@@ -57,14 +61,45 @@ class FileScore:
         return {"metric": self.score.metric, **finite, **rest}
 
 
+def explain(protocol_name: str, names: Sequence[str], paired: bool) -> list[str]:
+    """A protocol in words before anything is scored: what is done, and what each metric measures and can't see."""
+    if protocol_name == DEFAULT:
+        lines = [
+            f"protocol {DEFAULT}: the suite's own; all samples, held-out references, empty samples count as samples"
+        ]
+    else:
+        known = protocol(protocol_name)
+        names, paired = known.names, False
+        lines = [f"protocol {known.name}: {known.says}", f"  as in: {known.source}"]
+        lines.append("  tokens: NLTK's words of the lower-cased line; empty lines are left out on both sides")
+    material = Material(references_by_item=() if paired else None)
+    families: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        each = metrics.metric(name)
+        families.setdefault(tuple(about(each, each.direction(material))), []).append(name)
+    for facts, members in families.items():
+        lines += [", ".join(members), *(f"  {fact}" for fact in facts)]
+    return lines
+
+
+def explained(score: Score) -> list[str]:
+    """What one number measures, in words: the metric, and then each field of its signature."""
+    facts = about(metrics.metric(score.metric), score.higher_is_better)
+    return [score.metric, *(f"  {line}" for line in [*facts, *in_words(score.signature)])]
+
+
 def read_lines(path: Path) -> list[str]:
-    """The file's lines; a byte-order mark and carriage returns at line ends go.
+    """The file's lines (of a `.gz`, those inside); a byte-order mark and carriage returns at line ends go.
 
     Raises:
-        UserError: not there, or not UTF-8 (the line is named).
+        UserError: not there, broken, or not UTF-8 (the line is named).
     """
     try:
         content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path} is not a whole gzip file ({error}). Fetch or make it again.") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from None
     lines = []
@@ -90,12 +125,16 @@ def score_file(
     paired: bool,
     names: Sequence[str] | None,
     tokens: str | None,
+    protocol_name: str = DEFAULT,
 ) -> list[FileScore]:
     """Scores the file's lines; see `score --help` for what the arguments mean.
 
     Raises:
         UserError: nothing to score against, or counts that don't fit.
     """
+    compatible = None if protocol_name == DEFAULT else protocol(protocol_name)
+    if compatible is not None and tokens is not None:
+        raise UserError(f"--tokens {tokens} goes against --protocol {protocol_name}, which has tokens of its own.")
     texts = read_lines(samples)
     if not texts:
         raise UserError(f"{samples} is empty: there is nothing to score.")
@@ -109,7 +148,7 @@ def score_file(
         material = dataclasses.replace(material, tokens=tokens)
     if train is not None:
         material = dataclasses.replace(material, train=read_lines(train))
-    scores = metrics.score(material, list(names or wanted))
+    scores = compatible.score(material, names) if compatible else metrics.score(material, list(names or wanted))
     return [_with_interval(score) for score in scores]
 
 

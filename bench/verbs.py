@@ -215,7 +215,9 @@ def report_verb(asked: argparse.Namespace) -> int:
 
 
 def score_verb(asked: argparse.Namespace) -> int:
-    """Scores a file of samples, or all cells of a run anew."""
+    """Scores a file of samples, or all cells of a run anew; or only says how scoring is done."""
+    if asked.samples is None:
+        return explain_protocol(asked)
     path = Path(asked.samples)
     if (path / "cells").is_dir():
         return rescore(RunStore(path))
@@ -223,11 +225,11 @@ def score_verb(asked: argparse.Namespace) -> int:
         return rescore(RunStore(path.parents[1]), only=path.name)
     if not path.is_file():
         raise UserError(f"{path}: no such file or run directory.")
-    from bench.scorefile import score_file
+    from bench.scorefile import explained, score_file
 
     scores = score_file(
         path,
-        task=make_task(asked.task, parse_settings(asked.settings).get(asked.task, {})) if asked.task else None,
+        task=_task_of(asked),
         data=resolve_data(Grid(data=asked.data)),
         fields=fields_of(asked.fields),
         allow_overlap=bool(asked.allow_overlap),
@@ -236,13 +238,33 @@ def score_verb(asked: argparse.Namespace) -> int:
         paired=asked.paired,
         names=asked.metrics,
         tokens=asked.tokens,
+        protocol_name=asked.protocol,
     )
     if asked.json:
         print(json.dumps([score.as_dict() for score in scores], indent=1, ensure_ascii=False))
-    else:
-        for score in scores:
-            print(score.line())
+        return 0
+    for score in scores:
+        print(score.line())
+        if asked.explain:
+            print("\n".join(f"  {line}" for line in explained(score.score)[1:]))
     return 0
+
+
+def explain_protocol(asked: argparse.Namespace) -> int:
+    """`score --explain` without samples."""
+    from bench.scorefile import PAIRED, POOL, explain
+
+    if not asked.explain:
+        raise UserError("score needs a file of samples or a run directory; or --explain alone, to read how it is done.")
+    task = _task_of(asked)
+    names = asked.metrics or (task.metrics if task else PAIRED if asked.paired else POOL)
+    paired = task.kind == "conditional" if task else asked.paired
+    print("\n".join(explain(asked.protocol, names, paired)))
+    return 0
+
+
+def _task_of(asked: argparse.Namespace) -> Any:
+    return make_task(asked.task, parse_settings(asked.settings).get(asked.task, {})) if asked.task else None
 
 
 def rescore(store: RunStore, only: str | None = None) -> int:

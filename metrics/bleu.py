@@ -15,23 +15,29 @@ from metrics.base import Floats, Material, MeanMetric, Workspace
 from metrics.ngrams import Matches, item_matches, pool_matches
 from metrics.tokenize import canonical
 
-Smoothing = Literal["m1", "none"]
+Smoothing = Literal["m1", "none", "nltk-3.2"]
+Weights = Literal["uniform", "single"]
 EPSILON = 0.1  # method 1: what NLTK puts in place of a count of zero
 
 
-def sentence_bleu(matches: Matches, n: int, smoothing: Smoothing = "m1") -> Floats:
-    """Sentence BLEU [items] with weights 1/n on orders 1..n.
+def sentence_bleu(matches: Matches, n: int, smoothing: Smoothing = "m1", weights: Weights = "uniform") -> Floats:
+    """Sentence BLEU [items].
 
     A hypothesis that shares no token with its references has 0 whatever the smoothing; so has an empty one.
 
     Args:
-        smoothing: `m1`: an order without a match has precision 0.1 / n-grams; `none`: such an order makes the value 0.
+        smoothing: what an order without a match does. `m1`: its precision is 0.1 / n-grams. `none`: the value is 0.
+            `nltk-3.2`: it is left out and the weights stay as they are, as in NLTK up to 3.2.5, which raises the value.
+        weights: `uniform`: 1/n on orders 1..n. `single`: order n alone, as if it were BLEU-n.
     """
     counts = matches.counts[:, :n].astype(np.float64)
     totals = np.maximum(matches.lengths[:, None] - np.arange(n), 1)
     smoothed = np.where(counts == 0, EPSILON if smoothing == "m1" else 0.0, counts)
     with np.errstate(divide="ignore"):
-        mean_log = np.log(smoothed / totals).mean(axis=1)
+        logs = np.log(smoothed / totals)
+    if smoothing == "nltk-3.2":
+        logs[counts == 0] = 0.0
+    mean_log = logs.mean(axis=1) if weights == "uniform" else logs[:, -1]
     values: Floats = _brevity(matches) * np.exp(mean_log)
     return np.where(counts[:, 0] == 0, 0.0, values)
 
@@ -54,12 +60,15 @@ class Bleu(MeanMetric):
     """`bleu-n`: against a pool of references (free tasks) or each item's own (conditional tasks)."""
 
     higher_is_better = True
-    summary = "mean sentence BLEU, orders 1..n, method-1 smoothing"
+    summary = "mean sentence BLEU"
+    source = "Papineni et al. 2002, section 2, by sentence as NLTK has it"
+    blind = "anything beyond n words; against a pool also repetition: one good sentence 10,000 times scores high"
 
-    def __init__(self, name: str, smoothing: Smoothing = "m1") -> None:
+    def __init__(self, name: str, smoothing: Smoothing = "m1", weights: Weights = "uniform") -> None:
         super().__init__(name)
         self.n = int(name.rpartition("-")[2])
         self.smoothing: Smoothing = smoothing
+        self.weights: Weights = weights
 
     def direction(self, material: Material) -> bool | None:
         # against a pool, a model above real text is no better than real text
@@ -71,7 +80,7 @@ class Bleu(MeanMetric):
         return super().missing(material) or texts.unanswered(material)
 
     def values(self, work: Workspace) -> Floats:
-        return sentence_bleu(work.shared(reference_matches), self.n, self.smoothing)
+        return sentence_bleu(work.shared(reference_matches), self.n, self.smoothing, self.weights)
 
     def fields(self, material: Material) -> dict[str, str]:
         return {
@@ -79,6 +88,7 @@ class Bleu(MeanMetric):
             "hyps": str(len(material.samples)),
             "refs": texts.reference_field(material),
             "smooth": self.smoothing,
+            **({"weights": self.weights} if self.weights != "uniform" else {}),
             "agg": "sent-mean",
             "tok": canonical(material.tokens),
         }

@@ -21,6 +21,8 @@ class Distinct(WholeMetric):
     """
 
     summary = "different n-grams / n-grams, over all samples"
+    source = "Li et al. 2016 (A Diversity-Promoting Objective Function), who divide by tokens"
+    blind = "quality: random words score highest; falls with the number of samples"
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -46,6 +48,8 @@ class Unique(WholeMetric):
     """`unique`: different samples, divided by samples."""
 
     summary = "different samples / samples"
+    source = "Zhu et al. 2018 (Texygen) count it"
+    blind = "samples that differ in one word"
 
     def value(self, work: Workspace) -> float:
         keys = work.shared(texts.samples).row_keys()
@@ -61,6 +65,8 @@ class Copied(MeanMetric):
     higher_is_better = False
     needs = frozenset({"samples", "train"})
     summary = "share of samples that are training texts"
+    source = "this suite"
+    blind = "a copy with one word changed"
 
     def values(self, work: Workspace) -> Floats:
         known = set(work.shared(texts.train).row_keys())

@@ -17,6 +17,10 @@ class Nll(Metric):
     higher_is_better = False
     needs = frozenset({"log_probs"})
     summary = "negative log-likelihood of the test text, nats per token"
+    limits = (0.0, float("inf"))
+    unit = "nats/token"
+    source = "Shannon 1948; Bengio et al. 2003"
+    blind = "what the model generates; text outside the vocabulary, which counts as the unknown word"
 
     def log_probs(self, material: Material) -> LogProbs | None:
         return material.log_probs
@@ -58,6 +62,8 @@ class Perplexity(Nll):
     """`ppl-test`: exp of `nll-test`."""
 
     summary = "perplexity of the test text"
+    limits = (1.0, float("inf"))
+    unit = ""
 
     def reduce(self, sums: Floats) -> Floats:
         with np.errstate(over="ignore"):
@@ -72,6 +78,8 @@ class NllOracle(Nll):
 
     needs = frozenset({"oracle_log_probs"})
     summary = "negative log-likelihood of the samples under the oracle, nats per token"
+    source = "Yu et al. 2017, synthetic data experiments"
+    blind = "diversity: repeating the likeliest sequence beats the oracle's own entropy"
 
     def log_probs(self, material: Material) -> LogProbs | None:
         return material.oracle_log_probs

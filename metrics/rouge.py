@@ -49,6 +49,8 @@ class Rouge(MeanMetric):
     higher_is_better = True
     needs = frozenset({"samples", "references_by_item"})
     summary = "ROUGE F1 by rouge-score, 0-1"
+    source = "Lin 2004, by the library rouge-score"
+    blind = "truth, fluency, repetition; letters with accents separate words"
 
     def missing(self, material: Material) -> str:
         return super().missing(material) or texts.unanswered(material)

@@ -58,6 +58,9 @@ class SacreBleu(Sacre):
     """`sacrebleu`: corpus BLEU-4, cased, `13a` tokens; `zh` tokens where the task's tokens are characters."""
 
     summary = "corpus BLEU by sacreBLEU, 0-100"
+    limits = (0.0, 100.0)
+    source = "Post 2018; Papineni et al. 2002, by the library sacreBLEU"
+    blind = "a right answer in other words; meaning"
 
     def library(self, material: Material) -> Library:
         # force: the texts are a system's detokenised output; the library's hint about " ." endings is not wanted here
@@ -73,6 +76,9 @@ class Chrf(Sacre):
     """`chrf`: character n-gram F-score, orders 1-6, beta 2, white space left out (chrF2)."""
 
     summary = "chrF2 by sacreBLEU, 0-100"
+    limits = (0.0, 100.0)
+    source = "Popovic 2015, by the library sacreBLEU"
+    blind = "meaning, word order beyond six characters"
 
     def library(self, material: Material) -> Library:  # noqa: ARG002 - no tokens in it
         return CHRF()

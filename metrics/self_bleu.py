@@ -22,6 +22,8 @@ class SelfBleu(MeanMetric):
     """`self-bleu-n`: the lower, the more diverse; judged by its distance from real text of the same size."""
 
     summary = "mean sentence BLEU of each sample against the others"
+    source = "Zhu et al. 2018 (Texygen)"
+    blind = "quality; anything beyond n words"
 
     def __init__(self, name: str, smoothing: Smoothing = "m1") -> None:
         super().__init__(name)

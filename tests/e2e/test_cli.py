@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import subprocess
 import sys
@@ -33,6 +34,9 @@ def gantlet(*words: str, cwd: Path = ROOT, env: dict[str, str] | None = None) ->
         (["score", "none.txt", "--task", "poetry"], "none.txt: no such file"),
         (["report", "nowhere"], "nowhere is not a run directory"),
         (["score", "README.md"], "needs --task NAME or --references FILE"),
+        (["score"], "score needs a file of samples or a run directory"),
+        (["score", "--explain", "--protocol", "texygen"], 'no protocol "texygen": did you mean'),
+        (["score", "README.md", "--protocol", "textbox", "--tokens", "char"], "goes against"),
         (["run", "--tasks", "poetry", "--decodings", "bean5"], 'decoding "bean5" is none of'),
         (["run", "--tasks", "poetry", "--set", "mle.net.hiden=3"], 'mle.net has no setting "hiden"'),
     ],
@@ -134,3 +138,25 @@ def test_your_own_text_is_one_flag_away(tmp_path: Path) -> None:
                          "--plugin", str(PLUGIN), "--seeds", "1", "--out", str(tmp_path / "out"))  # fmt: skip
     assert code == 0, text
     assert "mine" in (tmp_path / "out" / "leaderboard.md").read_text()
+
+
+def test_a_protocol_by_name_and_in_words(tmp_path: Path) -> None:
+    (tmp_path / "samples.txt").write_text("a b c\n\na c b\n")
+    with gzip.open(tmp_path / "test.txt.gz", "wt") as file:
+        file.write("a b c\nc b a\n")
+    files = (str(tmp_path / "samples.txt"), "--references", str(tmp_path / "test.txt.gz"))
+    code, text = gantlet("score", *files, "--protocol", "texygen-table", "--metrics", "bleu-2", "--explain")
+    assert code == 0
+    assert "|hyps:2|refs:2|" in text
+    assert "|protocol:texygen-table|" in text
+    assert "can't see: " in text
+    assert "samples scored: 2" in text
+    code, text = gantlet("score", "--explain", "--task", "translation")
+    assert code == 0
+    assert "higher is better" in text
+    code, text = gantlet("score", "--explain", "--protocol", "relgan")
+    assert "itself among them" in text
+    (tmp_path / "broken.txt.gz").write_bytes(b"no gzip")
+    code, text = gantlet("score", str(tmp_path / "broken.txt.gz"), *files[1:])
+    assert code == 2
+    assert "not a whole gzip file" in text
