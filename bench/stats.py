@@ -1,72 +1,62 @@
-"""Intervals and comparisons: over test items by bootstrap, over seeds by Student's t.
+"""Intervals and comparisons: over test items by resampling, over seeds by Student's t or by resampling.
 
 Two variances are kept apart. How far a value would move with other test items is asked of one run's per-item
-statistics; how far it would move with another seed is asked of several runs. Non-finite input is the caller's to leave
-out.
+statistics (`bench/resampling.py`); how far it would move with another seed is asked of several runs: by Student's t
+here, by resampling in `bench/aggregates.py`. This file is the door to all of them. Random numbers come from the
+generator that is passed in; no global state is read or changed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from bench.aggregates import (
+    Improvement,
+    hierarchical_bootstrap,
+    interquartile_mean,
+    interquartile_means,
+    probability_of_improvement,
+    stratified_bootstrap,
+    with_diverged,
+)
+from bench.resampling import (
+    Floats,
+    ItemComparison,
+    approximate_randomisation,
+    bootstrap_interval,
+    paired_bootstrap,
+)
+from bench.student_t import t_cdf, t_power, t_quantile, t_two_sided
 
-_DRAWS_AT_ONCE = 1 << 20  # 8 MB of indices: several resamples a matrix product, little memory
-
-
-def bootstrap_interval(
-    stats: Floats,
-    reduce: Callable[[Floats], Floats],
-    rng: np.random.Generator,
-    resamples: int = 1000,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """Percentile bootstrap over items (Efron and Tibshirani, 1993, chapter 13).
-
-    Items are never scored again: how often each is drawn, times its statistics, gives the resample's sums.
-
-    Args:
-        stats: [items, k] sufficient statistics.
-        reduce: values [...] from sums [..., k].
-        rng: the stream that is drawn from.
-        resamples: how many.
-        level: of the interval.
-
-    Returns:
-        (low, high); NaN with fewer than two items, or where no resample gives a finite value.
-    """
-    if stats.ndim != 2:
-        raise ValueError(f"statistics are [items, k]; these have shape {stats.shape}")
-    n = len(stats)
-    if n < 2:
-        return math.nan, math.nan
-    if bool(np.all(stats == stats[0])):
-        value = float(reduce(stats.sum(axis=0)))
-        return value, value
-    values = np.asarray(reduce(_resampled_sums(stats, rng, resamples)), dtype=np.float64)
-    values = values[np.isfinite(values)]
-    if len(values) == 0:
-        return math.nan, math.nan
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def _resampled_sums(stats: Floats, rng: np.random.Generator, resamples: int) -> Floats:
-    """[resamples, k]. Counting uniform draws gives multinomial weights, an order faster than a binomial an item."""
-    n, at_once = len(stats), max(1, _DRAWS_AT_ONCE // len(stats))
-    parts = []
-    for start in range(0, resamples, at_once):
-        rows = min(at_once, resamples - start)
-        draws = rng.integers(0, n, size=(rows, n))
-        draws += np.arange(rows)[:, None] * n
-        weights = np.bincount(draws.ravel(), minlength=rows * n).reshape(rows, n)
-        parts.append(weights.astype(np.float64) @ stats)
-    return np.concatenate(parts)
+__all__ = [
+    "Comparison",
+    "Floats",
+    "Improvement",
+    "ItemComparison",
+    "approximate_randomisation",
+    "bootstrap_interval",
+    "compare",
+    "hierarchical_bootstrap",
+    "holm",
+    "interquartile_mean",
+    "interquartile_means",
+    "mean_interval",
+    "paired",
+    "paired_bootstrap",
+    "probability_of_improvement",
+    "seeds_needed",
+    "stratified_bootstrap",
+    "t_cdf",
+    "t_power",
+    "t_quantile",
+    "t_two_sided",
+    "welch",
+    "with_diverged",
+]
 
 
 def mean_interval(values: Sequence[float] | Floats, level: float = 0.95) -> tuple[float, float]:
@@ -155,6 +145,50 @@ def _comparison(difference: float, error: float, df: float, is_paired: bool, n: 
     return Comparison(difference, error, df, p, is_paired, n)
 
 
+def seeds_needed(
+    difference: float, spread: float | tuple[float, float], alpha: float = 0.05, power: float = 0.8
+) -> int:
+    """The fewest seeds (of each method) with which a two-sided t-test finds a true difference of this size.
+
+    The power is that of the noncentral t, not of the normal approximation, which asks for too few where few are enough.
+
+    Args:
+        difference: true difference of the means; its sign makes no difference.
+        spread: standard deviation of the differences seed by seed (paired test); or those of the two methods (Welch's).
+        alpha: level of the test; divided by the number of comparisons for Holm's worst case.
+        power: how often the test is to find it.
+
+    Raises:
+        ValueError: no number of seeds tells it apart, or an argument makes no sense.
+    """
+    spreads = spread if isinstance(spread, tuple) else (spread,)
+    if not 0 < alpha < power < 1:
+        raise ValueError(f"seeds need 0 < alpha < power < 1, not alpha={alpha}, power={power}")
+    if not (math.isfinite(difference) and all(s >= 0 and math.isfinite(s) for s in spreads)) or difference == 0:
+        raise ValueError(f"no number of seeds tells {difference} apart with a spread of {spread}")
+    enough = 2
+    while _power(difference, spreads, enough, alpha) < power:
+        enough *= 2
+    too_few = enough // 2
+    while enough - too_few > 1:
+        middle = (enough + too_few) // 2
+        if _power(difference, spreads, middle, alpha) < power:
+            too_few = middle
+        else:
+            enough = middle
+    return enough
+
+
+def _power(difference: float, spreads: Sequence[float], n: int, alpha: float) -> float:
+    """Of the paired test (one spread) or of Welch's with as many seeds on both sides (two)."""
+    squares = [s * s / n for s in spreads]
+    total = sum(squares)
+    if total == 0:
+        return 1.0
+    df = (n - 1) / sum((square / total) ** 2 for square in squares)
+    return t_power(difference / math.sqrt(total), df, alpha)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values in the order given (Holm, 1979); NaN (no test was made) stays NaN and isn't counted."""
     order = sorted((p, i) for i, p in enumerate(p_values) if not math.isnan(p))
@@ -163,70 +197,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, p * (len(order) - rank)))
         adjusted[i] = highest
     return adjusted
-
-
-def t_two_sided(t: float, df: float) -> float:
-    """P(|T| >= |t|) under Student's t with `df` degrees of freedom (Abramowitz and Stegun 26.7.1)."""
-    if math.isinf(t):
-        return 0.0
-    return _incomplete_beta(df / 2, 0.5, df / (df + t * t), t * t / (df + t * t))
-
-
-def t_cdf(t: float, df: float) -> float:
-    tail = t_two_sided(t, df) / 2
-    return tail if t < 0 else 1 - tail
-
-
-def t_quantile(p: float, df: float) -> float:
-    """The t below which a share `p` of Student's t lies.
-
-    Newton from 0 on the upper tail, which is convex there: every step stays below the root, so none can run away.
-    """
-    if not 0 < p < 1 or df <= 0:
-        raise ValueError(f"a quantile needs 0 < p < 1 and df > 0, not p={p}, df={df}")
-    if p < 0.5:
-        return -t_quantile(1 - p, df)
-    tail, t = 1 - p, 0.0
-    log_scale = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(df * math.pi)
-    for _ in range(500):
-        density = math.exp(log_scale - (df + 1) / 2 * math.log1p(t * t / df))
-        step = (t_two_sided(t, df) / 2 - tail) / density
-        t += step
-        if abs(step) <= 1e-14 * max(1.0, t):
-            break
-    return t
-
-
-def _incomplete_beta(a: float, b: float, x: float, y: float) -> float:
-    """Regularised I_x(a, b) with y = 1 - x given apart, so that neither end loses digits."""
-    if x <= 0:
-        return 0.0
-    if y <= 0:
-        return 1.0
-    scale = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(y)
-    front = math.exp(scale)
-    # the fraction converges fast on one side of the mean only; the other side is its mirror image
-    if x < (a + 1) / (a + b + 2):
-        return front * _beta_fraction(a, b, x) / a
-    return 1 - front * _beta_fraction(b, a, y) / b
-
-
-def _beta_fraction(a: float, b: float, x: float) -> float:
-    """Continued fraction of the incomplete beta (Abramowitz and Stegun 26.5.8), by the modified Lentz method."""
-    tiny = 1e-300
-    c, d = 1.0, 1 / _not_zero(1 - (a + b) * x / (a + 1), tiny)
-    value = d
-    for m in range(1, 100_000):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        for term in (even, odd):
-            d = 1 / _not_zero(1 + term * d, tiny)
-            c = _not_zero(1 + term / c, tiny)
-            value *= c * d
-        if abs(c * d - 1) < 1e-15:
-            break
-    return value
-
-
-def _not_zero(value: float, tiny: float) -> float:
-    return value if abs(value) > tiny else tiny

@@ -155,7 +155,7 @@ def test_values_carry_protocol_and_interval_and_reasons() -> None:
     task = FakeTask(("bleu-2", "distinct-1", "nll-test"), ("sample@0.7",))
     generator, sets = draw(FREE, task.metrics, task.decodings)
     exact = generation.likelihoods(FREE, generator, "final")
-    values = {value.score.metric: value for value in score_everything(task, FREE, sets, exact, seed=0)}
+    values = {value.score.metric: value for value in score_everything(task, FREE, sets, exact, spec())}
     assert values["nll-test"].score.value == pytest.approx(math.log(7))
     assert values["nll-test"].decoding == ""
     assert "|T:" not in values["nll-test"].score.signature
@@ -165,9 +165,39 @@ def test_values_carry_protocol_and_interval_and_reasons() -> None:
     assert bleu.low < bleu.score.value < bleu.high
     assert math.isnan(values["distinct-1"].low)
     dumb = generation.likelihoods(FREE, FakeGenerator(FREE, tractable=False), "final")
-    (value,) = score_everything(task, FREE, [], dumb, seed=0)
+    (value,) = score_everything(task, FREE, [], dumb, spec())
     assert math.isnan(value.score.value)
     assert value.score.reason == "no likelihood here"
+
+
+def test_a_sweep_gives_the_frontier_once_and_its_axes_at_each_temperature() -> None:
+    task = FakeTask(("bleu-2", "self-bleu-2", "distinct-1", "frontier-distance-2"), ("sample@1",))
+    swept = spec(temperatures=(0.5, 1.0, 1.5))
+    sets = generation.draw(task, FREE, swept, FakeGenerator(FREE), "final", lambda *_: None)
+    assert [one.decoding for one in sets] == ["sample@1", "sample@0.5", "sample@1.5"]
+    before = generation.draw(task, FREE, swept, FakeGenerator(FREE), "pretrain", lambda *_: None)
+    assert [one.decoding for one in before] == ["sample@1"]
+    found = [(v.decoding, v.score.metric) for v in score_everything(task, FREE, [*before, *sets], [], swept)]
+    assert found.count(("sample@1", "distinct-1")) == 2
+    assert found.count(("sample@0.5", "bleu-2")) == found.count(("sample@1.5", "self-bleu-2")) == 1
+    assert ("sample@0.5", "distinct-1") not in found
+    (frontier,) = (v for v in score_everything(task, FREE, sets, [], swept) if v.score.metric == "frontier-distance-2")
+    assert "|T:0.5,1,1.5|" in frontier.score.signature
+    assert frontier.decoding == ""
+    assert frontier.low <= frontier.high
+    asked = {v.decoding for v in score_everything(task, FREE, sets, [], spec(decodings=("sample@0.5",)))
+             if v.score.metric == "distinct-1"}  # fmt: skip
+    assert asked == {"sample@0.5"}
+
+
+def test_real_text_has_no_curve_and_the_floor_one_point() -> None:
+    task = FakeTask(("bleu-2", "frontier-distance-2"), ("sample@1",))
+    for name, expected in (("real", 0), ("shuffled", 1)):
+        row = spec(baseline=name)
+        sets, _ = generation.reference_row(name, FREE, row)
+        values = [v for v in score_everything(task, FREE, sets, [], row) if v.score.metric == "frontier-distance-2"]
+        assert len(values) == expected
+        assert all("|T:" not in v.score.signature for v in values)
 
 
 def test_decoding_fields() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 
 from bench import stats
+from tests.fresh import fresh_seed
 
 
 def ratio(sums):
@@ -109,6 +111,62 @@ def test_comparisons_without_spread_or_without_seeds():
         assert math.isnan(few.smallest_difference())
     with pytest.raises(ValueError, match="as many values"):
         stats.paired([1.0], [1.0, 2.0])
+
+
+@pytest.mark.parametrize("df", [1, 2, 2.6, 4, 8, 29.5, 400])
+@pytest.mark.parametrize("alpha", [0.2, 0.05, 0.001])
+def test_power_is_that_of_the_noncentral_t(df, alpha):
+    critical = reference.t.ppf(1 - alpha / 2, df)
+    for shift in (0.0, 0.4, 1.0, 2.5, 5.0, 12.0):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            theirs = reference.nct.sf(critical, df, shift) + reference.nct.cdf(-critical, df, shift)
+        if math.isfinite(theirs):  # scipy gives up in places
+            assert stats.t_power(shift, df, alpha) == pytest.approx(theirs, abs=1e-6)
+            assert stats.t_power(-shift, df, alpha) == pytest.approx(theirs, abs=1e-6)
+
+
+def test_power_becomes_the_normals():
+    assert stats.t_power(2.8, 0.999e6) == pytest.approx(stats.t_power(2.8, 1.001e6), abs=1e-6)
+    normal = reference.norm.sf(1.959963985 - 2.8) + reference.norm.cdf(-1.959963985 - 2.8)
+    assert stats.t_power(2.8, 1e12) == pytest.approx(normal, abs=1e-8)
+
+
+@pytest.mark.parametrize("size", [0.4, 1.0, 1.5, 3.0, 20.0])
+@pytest.mark.parametrize(("alpha", "power"), [(0.05, 0.8), (0.005, 0.9)])
+def test_seeds_needed_is_the_first_number_with_the_power(size, alpha, power):
+    def theirs(n):
+        critical = reference.t.ppf(1 - alpha / 2, n - 1)
+        return reference.nct.sf(critical, n - 1, size * math.sqrt(n))
+
+    n = stats.seeds_needed(-0.1 * size, 0.1, alpha, power)
+    assert theirs(n) >= power - 1e-9
+    assert n == 2 or theirs(n - 1) < power
+
+
+@pytest.mark.parametrize("spread", [1.0, (1.0, 1.0), (0.4, 1.2)])
+def test_seeds_needed_find_the_difference_as_often_as_they_say(spread):
+    rng = np.random.default_rng(fresh_seed())
+    n, sets = stats.seeds_needed(1.2, spread), 600
+    if isinstance(spread, tuple):
+        pairs = rng.normal(1.2, spread[0], size=(sets, n)), rng.normal(0, spread[1], size=(sets, n))
+        found = [stats.welch(a, b).p <= 0.05 for a, b in zip(*pairs, strict=True)]
+    else:
+        shared, differences = rng.normal(0, 3, size=(sets, n)), rng.normal(1.2, spread, size=(sets, n))
+        found = [stats.paired(s + d, s).p <= 0.05 for s, d in zip(shared, differences, strict=True)]
+    assert 0.72 <= np.mean(found) <= 0.92
+
+
+def test_seeds_needed_at_the_ends():
+    assert stats.seeds_needed(1.0, 0.0) == 2
+    assert stats.seeds_needed(1.0, (0.0, 0.0)) == 2
+    normal = ((1.959963985 + 0.841621234) / 1e-5) ** 2
+    assert stats.seeds_needed(1e-5, 1.0) == pytest.approx(normal, rel=1e-5)  # which leaves the far tail out
+    for difference, spread in ((0.0, 1.0), (math.nan, 1.0), (1.0, math.nan), (1.0, (1.0, -1.0))):
+        with pytest.raises(ValueError, match="no number of seeds"):
+            stats.seeds_needed(difference, spread)
+    with pytest.raises(ValueError, match="alpha < power"):
+        stats.seeds_needed(1.0, 1.0, power=0.01)
 
 
 @given(st.lists(st.floats(0, 1), max_size=8))
