@@ -199,7 +199,7 @@ def commit(prepared: Prepared, cell: CellStore, settings: Settings) -> None:
     if stored is None:
         raise UserError(f"{cell.path} has no samples to score; run the cell first.")
     began = time.monotonic()
-    values = score_everything(prepared.task, prepared.corpus, *stored, prepared.spec.seed)
+    values = score_everything(prepared.task, prepared.corpus, *stored, prepared.spec)
     generation.write_arrays(cell.file("items.npz"), dict(stats_by_name(values)))
     model = read_json(cell.file("model.json")) or {}
     result = {

@@ -52,6 +52,7 @@ def _run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--out", help="the run directory (default: results/runs/NAME)")
     verb.add_argument("--samples", type=_positive, help="free tasks: at most this many samples (default 10000)")
     verb.add_argument("--decodings", type=_names, help="as greedy,beam5 or sample@0.8")
+    verb.add_argument("--temperatures", type=_numbers, help="free tasks: those of the frontier (default: 0.7 to 1.3)")
     verb.add_argument("--limit", type=_positive, help="at most this many rows of each split, for a quick try")
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     verb.add_argument("--workers", type=_positive, help="cells at a time (default: a core each, or one on a GPU)")
@@ -103,6 +104,10 @@ def _data_flags(verb: argparse.ArgumentParser) -> None:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(",") if part.strip())
 
 
 def _positive(text: str) -> int:

@@ -17,6 +17,7 @@ from bench.errors import UserError, complaint
 
 GRIDS = Path(__file__).parent / "grids"
 MAX_SAMPLES = 10_000  # protocol gantlet-1: free tasks, at most
+SWEEP = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3)  # temperatures of the frontier, protocol gantlet-1
 
 
 class Grid(BaseModel):
@@ -26,6 +27,7 @@ class Grid(BaseModel):
         data: `embedded`, `hub`, or a folder or file; None: `GANTLET_DATA` if set, else embedded.
         settings: by name of a task, a baseline, or `task/baseline`: what differs from the presets.
         samples: free tasks: at most this many samples are drawn and scored.
+        temperatures: free tasks: the final model is also sampled at each, for the quality-diversity frontier.
         references: add the rows `real` and `shuffled` (oracle: `uniform`) to free tasks.
     """
 
@@ -42,6 +44,7 @@ class Grid(BaseModel):
     samples: int = MAX_SAMPLES
     limit: int | None = None
     decodings: tuple[str, ...] = ()
+    temperatures: tuple[float, ...] = SWEEP
     references: bool = True
     plugins: tuple[str, ...] = ()
     allow_overlap: bool = False
@@ -51,13 +54,25 @@ class Grid(BaseModel):
     def _count_of_seeds(cls, value: Any) -> Any:
         return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
 
-    @field_validator("seeds", "tasks", "baselines")
+    @field_validator("temperatures")
+    @classmethod
+    def _above_zero(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        wrong = next((item for item in value if not 0 < item < float("inf")), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong:g} is no temperature: give numbers above 0")
+        return tuple(sorted(value))
+
+    @field_validator("seeds", "tasks", "baselines", "temperatures")
     @classmethod
     def _not_twice(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         twice = sorted({item for item in value if value.count(item) > 1})
         if twice:
             raise ValueError(f"{twice[0]} stands twice")
         return value
+
+
+# of a cell's spec, what doesn't decide the model: where the data lies, what is drawn, and names of other things in it
+INDECISIVE = {"data", "fields", "plugins", "samples", "decodings", "temperatures", "budget", "limit"}
 
 
 class CellSpec(BaseModel):
@@ -85,17 +100,18 @@ class CellSpec(BaseModel):
     plugin_hash: str = ""
     samples: int = MAX_SAMPLES
     decodings: tuple[str, ...] = ()
+    temperatures: tuple[float, ...] = ()
 
     @property
     def key(self) -> str:
         """Hash of what decides the trained model; where the data lies and how it is scored don't."""
-        decisive = self.model_dump(exclude={"data", "fields", "plugins", "samples", "decodings", "budget", "limit"})
-        return content_hash(decisive)
+        return content_hash(self.model_dump(exclude=INDECISIVE))
 
     @property
     def scoring_key(self) -> str:
         """Hash of what decides the samples drawn from the model."""
-        return content_hash({"samples": self.samples, "decodings": list(self.decodings)})
+        drawn = {"samples": self.samples, "decodings": list(self.decodings), "temperatures": list(self.temperatures)}
+        return content_hash(drawn)
 
     @property
     def config_hash(self) -> str:

@@ -35,10 +35,12 @@ def test_splits(corpus: Corpus) -> list[str]:
 
 
 def draw(task: Task, corpus: Corpus, spec: CellSpec, generator: Generator, stage: str, tell: Tell) -> list[SampleSet]:
-    """All sample sets of a stage: free tasks by temperature, conditional ones by test split and decoding."""
+    """All sample sets of a stage: free tasks by temperature (all of them at the end), conditional ones by decoding."""
     decodings = [Decoding.parse(text) for text in (spec.decodings or task.decodings)]
     if corpus.kind == "free":
-        jobs = [("test", decoding) for decoding in decodings if decoding.method == "sample"]
+        swept = [Decoding.parse(f"sample@{temperature:g}") for temperature in spec.temperatures]
+        wanted = [*decodings, *(swept if stage == "final" else ())]
+        jobs = [("test", decoding) for decoding in dict.fromkeys(wanted) if decoding.method == "sample"]
     else:
         splits = test_splits(corpus) if stage == "final" else ["test"]
         jobs = [(split, decoding) for split in splits for decoding in decodings]

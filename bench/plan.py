@@ -92,6 +92,7 @@ def plan_task(grid: Grid, name: str) -> TaskPlan:
         "allow_overlap": grid.allow_overlap,
         "samples": grid.samples,
         "decodings": grid.decodings,
+        "temperatures": grid.temperatures if corpus.kind == "free" else (),
     }
     cells = []
     if grid.references and corpus.kind == "free":

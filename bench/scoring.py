@@ -10,10 +10,13 @@ import numpy.typing as npt
 
 import metrics
 from baselines.base import Decoding
+from bench.config import CellSpec
 from bench.seeding import seed_for
 from bench.stats import bootstrap_interval
 from metrics.base import LogProbs, Material, Score
 from tasks.base import Corpus, Ragged, Task
+
+AXES = ("bleu-", "self-bleu-", "nll-oracle")
 
 
 @dataclass(frozen=True)
@@ -51,20 +54,53 @@ class Value:
 
 
 def score_everything(
-    task: Task, corpus: Corpus, sets: Sequence[SampleSet], likelihoods: Sequence[Likelihood], seed: int
+    task: Task, corpus: Corpus, sets: Sequence[SampleSet], likelihoods: Sequence[Likelihood], spec: CellSpec
 ) -> list[Value]:
-    """All the task's metrics for all sets; likelihood metrics once for each stage and split."""
-    exact = [name for name in task.metrics if "log_probs" in metrics.metric(name).needs]
-    textual = [name for name in task.metrics if name not in exact]
+    """All the task's metrics for all sets; those of likelihood, and of the frontier, once for each stage and split.
+
+    Samples that are there for the frontier alone get its two axes and no more.
+    """
+    asked = {str(Decoding.parse(text)) for text in (spec.decodings or task.decodings)}
     values = []
     for samples in sets:
-        scores = metrics.score(material_for(task, corpus, samples), textual)
-        values += [_value(samples.stage, samples.split, samples.decoding, score, task, seed) for score in scores]
+        names = [name for name in task.metrics if not metrics.metric(name).needs & {"log_probs", "sweep"}]
+        if samples.decoding and samples.decoding not in asked:
+            names = [name for name in names if name.startswith(AXES)]
+        scores = metrics.score(material_for(task, corpus, samples), names)
+        values += [_value(samples.stage, samples.split, samples.decoding, score, spec) for score in scores]
+    exact = [name for name in task.metrics if "log_probs" in metrics.metric(name).needs]
     for likelihood in likelihoods:
         material = likelihood_material(corpus, likelihood)
         scores = [_with_reason(score, likelihood.reason) for score in metrics.score(material, exact)]
-        values += [_value(likelihood.stage, likelihood.split, "", score, task, seed) for score in scores]
+        values += [_value(likelihood.stage, likelihood.split, "", score, spec) for score in scores]
+    if spec.baseline != "real":  # real text is the point that curves are measured from
+        names = [name for name in task.metrics if "sweep" in metrics.metric(name).needs]
+        scores = metrics.score(sweep_material(task, corpus, sets), names)
+        values += [_value("final", "test", "", score, spec) for score in scores]
     return values
+
+
+def sweep_material(task: Task, corpus: Corpus, sets: Sequence[SampleSet]) -> Material:
+    """What the frontier reads: the final model's samples by temperature, and real text of the same size.
+
+    Text that no model made has one point and no temperature.
+    """
+    swept: dict[str, Sequence[str]] = {}
+    for samples in sets:
+        if samples.stage == "final" and samples.split == "test":
+            decoding = Decoding.parse(samples.decoding) if samples.decoding else None
+            if decoding is None or decoding.method == "sample":
+                swept[f"{decoding.temperature:g}" if decoding else ""] = samples.texts
+    ordered = dict(sorted(swept.items(), key=lambda pair: float(pair[0] or 0)))
+    valid = corpus.splits["valid"].examples if corpus.oracle is None else ()
+    size = max((len(texts) for texts in swept.values()), default=0)
+    return Material(
+        references=[example.target for example in corpus.splits["test"].examples],
+        sweep=ordered or None,
+        real=[example.target for example in valid[:size]],
+        tokens=task.tokens,
+        protocol={"data": corpus.label, "split": "test"},
+    )
 
 
 def material_for(task: Task, corpus: Corpus, samples: SampleSet) -> Material:
@@ -78,6 +114,7 @@ def material_for(task: Task, corpus: Corpus, samples: SampleSet) -> Material:
         samples=samples.texts,
         references=[example.target for example in split.examples] if free else None,
         references_by_item=None if free else [example.references or (example.target,) for example in split.examples],
+        sources=None if free else [example.source for example in split.examples],
         train=[example.target for example in corpus.splits["train"].examples],
         tokens=task.tokens,
         oracle_log_probs=oracle,
@@ -108,10 +145,10 @@ def decoding_field(decoding: str) -> dict[str, str]:
     return {"T": f"{parsed.temperature:g}"} if parsed.method == "sample" else {"dec": str(parsed)}
 
 
-def _value(stage: str, split: str, decoding: str, score: Score, task: Task, seed: int) -> Value:
+def _value(stage: str, split: str, decoding: str, score: Score, spec: CellSpec) -> Value:
     low = high = float("nan")
     if score.stats is not None and np.isfinite(score.value):
-        rng = np.random.default_rng(seed_for(f"bootstrap/{score.metric}", task.name, seed))
+        rng = np.random.default_rng(seed_for(f"bootstrap/{score.metric}", spec.task, spec.seed))
         low, high = bootstrap_interval(score.stats, metrics.metric(score.metric).reduce, rng)
     return Value(stage, split, decoding, score, low, high)
 

@@ -23,7 +23,10 @@ from bench.registry import baseline_registry, load_plugin, make_task, task_regis
 from bench.store import RunStore, difference, write_json
 
 RUNS = Path("results/runs")
-FLAGS = ("tasks", "baselines", "seeds", "budget", "data", "plugins", "samples", "decodings", "limit", "allow_overlap")
+FLAGS = (
+    "tasks", "baselines", "seeds", "budget", "data", "plugins", "samples", "decodings", "temperatures", "limit",
+    "allow_overlap",
+)  # fmt: skip
 
 
 def run_verb(asked: argparse.Namespace) -> int:

@@ -57,6 +57,8 @@ class Material:
         log_probs: of the *test targets* under the model.
         oracle_log_probs: of the *samples* under the oracle.
         sources: conditional tasks: what each item answers, as one or more texts (turns of a dialogue; an article).
+        sweep: free tasks: samples by temperature, as many at each, as {"0.7": [...], "1": [...]}.
+        real: free tasks: held-out text that is not among the references, as many as there are samples.
         protocol: signature fields that every score of these samples carries, in order, as {"T": "1", "data": "..."}.
 
     Raises:
@@ -71,10 +73,12 @@ class Material:
     log_probs: LogProbs | None = None
     oracle_log_probs: LogProbs | None = None
     sources: Sequence[Sequence[str]] | None = None
+    sweep: Mapping[str, Sequence[str]] | None = None
+    real: Sequence[str] | None = None
     protocol: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("samples", "references", "references_by_item", "train"):
+        for name in ("samples", "references", "references_by_item", "train", "real"):
             if isinstance(getattr(self, name), str):
                 raise MetricError(f"{name} is one text where a list of texts is asked: put it in a list")
         for name, what in (("references_by_item", "references"), ("sources", "sources")):
@@ -188,7 +192,7 @@ class Metric(ABC):
             value = getattr(material, need)
             if value is None:
                 return f"no {need.replace('_', ' ')} given"
-            if isinstance(value, Sequence) and len(value) == 0:
+            if isinstance(value, Sequence | Mapping) and len(value) == 0:
                 return f"{need.replace('_', ' ')}: empty"
         return ""
 

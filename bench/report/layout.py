@@ -167,6 +167,26 @@ def shown(tables: Sequence[Table]) -> list[Table]:
     return kept
 
 
+def curve_of(table: Table, tables: Sequence[Table]) -> list[Table]:
+    """The tables of samples at every temperature, cold first, that a shown table of samples stands for."""
+    if not table.decoding.startswith("sample@"):
+        return []
+    same = [
+        each
+        for each in tables
+        if (each.task, each.task_version, each.data, each.origin, each.split)
+        == (table.task, table.task_version, table.data, table.origin, table.split)
+        and each.decoding.startswith("sample@")
+    ]
+    return sorted(same, key=lambda each: float(each.decoding.removeprefix("sample@")))
+
+
+def on_an_axis(metric: str, table: Table) -> bool:
+    """The table's primary metric, and the Self-BLEU of its order: how good, and how varied."""
+    primary = {column.metric for column in table.primary}
+    return metric in primary or metric.removeprefix("self-") in primary
+
+
 def _table(rows: list[ScoreRow], failures: list[ScoreRow], split: str, decoding: str) -> Table:
     first = (rows or failures)[0]
     columns = _columns(rows)

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 
 from bench.report import wording
-from bench.report.layout import Column, Line, Table, shown
-from bench.report.ranking import Judgement, judge, verdicts
+from bench.report.layout import Column, Line, Table, curve_of, on_an_axis, shown
+from bench.report.ranking import Judgement, judge, real_value, verdicts
 
 _LEGEND = """\
 Values are means over seeds ± half of the 95 % interval over seeds (Student's t). **Bold** is best and distinguishable
@@ -17,6 +17,8 @@ to real text is better; *italics* in such a column are nearest to real text. Row
 method, and take no part in the ranking. `-` is a value that does not exist; a number in brackets says why. Every column
 is one metric with one signature, given below its table; columns with other signatures are other measurements.\
 """
+
+_COSTS = {"seeds": "--:", "train s": "--:", "device": ":--", "memory MB": "--:", "parameters": "--:", "notes": ":--"}
 
 
 class Footnotes:
@@ -43,32 +45,49 @@ def render(tables: Sequence[Table], heading: str) -> str:
             parts.append(f"## {escape(table.task)}: {escape(table.data or 'data unknown')} ({escape(table.origin)})")
         last = section
         parts += _table(table)
-    left_out = [table for table in tables if table not in chosen]
-    if left_out:
-        parts.append(f"Samples at other temperatures ({_decodings(left_out)}) are in leaderboard.csv.")
+        parts += _curve(table, curve_of(table, tables))
     if not chosen:
         parts.append("There are no results yet.")
     return "\n\n".join(parts) + "\n"
 
 
-def _decodings(tables: Sequence[Table]) -> str:
-    return ", ".join(dict.fromkeys(escape(table.decoding) for table in tables))
+def _curve(table: Table, curve: Sequence[Table]) -> list[str]:
+    """The two axes of quality and diversity by temperature, a line for each method and temperature."""
+    if len(curve) < 2:
+        return []
+    names = [column.metric for column in curve[0].columns if on_an_axis(column.metric, table)]
+    labels = [line.label for line in judge(table).lines if not line.is_reference]
+    head = ["method", "T", *(escape(wording.display_name(name)) for name in names)]
+    rows = [_cells(head), _cells([":--", "--:", *("--:" for _ in names)])]
+    real = [wording.number(value, 3) for value in (_real(table, name) for name in names)]
+    if any(text != "-" for text in real):
+        rows.append(_cells(["*real (held-out text)*", "-", *real]))
+    for label in labels:
+        for point in curve:
+            line = next((line for line in point.lines if line.label == label), None)
+            if line is not None and line.values:
+                values = [_of_metric(line, name) for name in names]
+                temperature = point.decoding.removeprefix("sample@")
+                rows.append(_cells([escape(label), temperature, *values]))
+    return ["**quality and diversity by temperature**", "\n".join(rows)]
+
+
+def _real(table: Table, metric: str) -> float:
+    column = next((column for column in table.columns if column.metric == metric), None)
+    return real_value(table, column) if column else math.nan
+
+
+def _of_metric(line: Line, metric: str) -> str:
+    column = next((column for column in line.values if column.metric == metric), None)
+    return _value(line, column, 3, Footnotes()) if column else "-"
 
 
 def _table(table: Table) -> list[str]:
     judgement, notes = judge(table), Footnotes()
-    places = [wording.column_decimals(table, column) for column in table.columns]
-    columns = list(zip(table.columns, places, strict=True))
-    body = []
-    for place, line in enumerate(judgement.lines):
-        body.append(_row(table, line, columns, judgement, place, notes))
-        if line.before is not None:
-            body.append(_row_before(line.before, columns, notes))
-    titles = [_title(table, column) for column in table.columns]
-    fixed = ["seeds", "train s", "device", "memory MB", "parameters", "notes"]
-    head = f"| {' | '.join(['method', *titles, *fixed])} |"
-    rule = f"| {' | '.join([':--', *['--:' for _ in titles], '--:', '--:', ':--', '--:', '--:', ':--'])} |"
-    parts = [f"**{escape(_where(table))}**", "\n".join([head, rule, *body])]
+    parts = [f"**{escape(_where(table))}**"]
+    for number, (family, members) in enumerate(wording.families(table.columns)):
+        parts += [f"*{family}*"] if family else []
+        parts.append(_block(table, members, judgement, notes, with_costs=number == 0))
     texts = [
         wording.verdict_text(verdict, wording.column_decimals(table, verdict.column)) for verdict in verdicts(table)
     ]
@@ -82,6 +101,23 @@ def _table(table: Table) -> list[str]:
     return parts
 
 
+def _block(
+    table: Table, members: Sequence[Column], judgement: Judgement, notes: Footnotes, *, with_costs: bool
+) -> str:
+    """All lines, and some of the columns; what a method cost stands beside the first of them."""
+    columns = [(column, wording.column_decimals(table, column)) for column in members]
+    titles = [_title(table, column) for column in members]
+    fixed = _COSTS if with_costs else {}
+    body = []
+    for place, line in enumerate(judgement.lines):
+        body.append(_row(table, line, columns, judgement, place, notes, with_costs))
+        if line.before is not None:
+            body.append(_row_before(line.before, columns, notes, with_costs))
+    head = _cells(["method", *titles, *fixed])
+    rule = _cells([":--", *["--:" for _ in titles], *fixed.values()])
+    return "\n".join([head, rule, *body])
+
+
 def _where(table: Table) -> str:
     words = [table.split, table.decoding, f"{table.items} items" if table.items else ""]
     return ", ".join(word for word in words if word)
@@ -93,7 +129,13 @@ def _title(table: Table, column: Column) -> str:
 
 
 def _row(
-    table: Table, line: Line, columns: Sequence[tuple[Column, int]], judgement: Judgement, place: int, notes: Footnotes
+    table: Table,
+    line: Line,
+    columns: Sequence[tuple[Column, int]],
+    judgement: Judgement,
+    place: int,
+    notes: Footnotes,
+    with_costs: bool,
 ) -> str:
     name = escape(line.label)
     if line.is_reference:
@@ -109,12 +151,14 @@ def _row(
             text += " (lost diversity)"
         cells.append(text)
     failures = "; ".join(escape(wording.failure_text(failure)) for failure in line.failures)
-    return _cells([name, *cells, _seeds(line), *_costs(line), failures])
+    costs = [_seeds(line), *_costs(line), failures] if with_costs else []
+    return _cells([name, *cells, *costs])
 
 
-def _row_before(line: Line, columns: Sequence[tuple[Column, int]], notes: Footnotes) -> str:
+def _row_before(line: Line, columns: Sequence[tuple[Column, int]], notes: Footnotes, with_costs: bool) -> str:
     cells = [_value(line, column, places, notes) for column, places in columns]
-    return _cells([f"{escape(line.label)}, after pre-training", *cells, str(len(line.seeds)), *_costs(line), ""])
+    costs = [str(len(line.seeds)), *_costs(line), ""] if with_costs else []
+    return _cells([f"{escape(line.label)}, after pre-training", *cells, *costs])
 
 
 def _value(line: Line, column: Column, places: int, notes: Footnotes) -> str:

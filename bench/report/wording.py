@@ -27,6 +27,27 @@ _NAMES: Mapping[str, str] = MappingProxyType(
     | {"l": "L", "lsum": "Lsum"}
 )
 
+# columns of a wide table that belong together, by how the metric's name begins; the others come last
+FAMILIES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("quality", ("bleu", "sacrebleu", "chrf", "rouge", "nll", "ppl", "forward-lm", "adver")),
+    ("diversity and novelty", ("self-bleu", "distinct", "unique", "copied", "longest-copy", "novel")),
+    ("distance from real text", ("frontier", "frechet", "reverse-lm", "ms-jaccard", "mauve", "length-distance")),
+    ("form", ()),
+)
+WIDE = 9  # columns that one table holds
+
+
+def families(columns: Sequence[Column]) -> list[tuple[str, list[Column]]]:
+    """The columns of one table, or of several with a name each where one would be too wide to read."""
+    if len(columns) <= WIDE:
+        return [("", list(columns))]
+    found: dict[str, list[Column]] = {name: [] for name, _ in FAMILIES}
+    last = FAMILIES[-1][0]
+    for column in columns:
+        family = next((name for name, starts in FAMILIES if column.metric.startswith(starts)), last)
+        found[family].append(column)
+    return [(name, members) for name, members in found.items() if members]
+
 
 def display_name(label: str) -> str:
     """`self-bleu-2 [a]` as `Self-BLEU-2 [a]`."""

@@ -1,0 +1,112 @@
+"""What may be called best, and what a table says it can not tell."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as reference_stats
+
+from bench.report import layout, terminal
+from bench.report.ranking import judge, verdicts
+from bench.report.wording import number
+from tests.score_rows import cell, poetry, reference, row
+from tests.tables import oracle, render, the_table
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 6), st.booleans(), st.booleans())
+def test_bold_is_what_scipy_can_tell_from_the_second(seed, n, higher, paired):
+    rng = np.random.default_rng(seed)
+    first, second = rng.normal(0.5, 0.02, n), rng.normal(0.5 + rng.normal(0, 0.05), 0.02, n)
+    rows = [row(baseline="a", seed=i, value=v, higher_is_better=higher) for i, v in enumerate(first)]
+    rows += [row(baseline="b", seed=i + (not paired), value=v, higher_is_better=higher) for i, v in enumerate(second)]
+    p = (
+        reference_stats.ttest_rel(first, second)
+        if paired
+        else reference_stats.ttest_ind(first, second, equal_var=False)
+    ).pvalue
+    bold = re.findall(r"^\| (\w+) \| \*\*", render(rows), flags=re.M)
+    winner = "a" if (first.mean() > second.mean()) == higher else "b"
+    assert bold == ([winner] if p < 0.05 else [])
+
+
+def test_holm_counts_all_comparisons_of_the_table():
+    rows = []
+    for metric in ("m1", "m2", "m3"):
+        about = {"metric": metric, "signature": metric, "primary": metric == "m1", "higher_is_better": True}
+        for seed, noise in enumerate((0.0, 0.011, -0.004)):
+            rows.append(row(**about, baseline="a", seed=seed, value=0.51 + noise))
+            rows.append(row(**about, baseline="b", seed=seed, value=0.47 - noise))
+    p = reference_stats.ttest_rel([0.51, 0.521, 0.506], [0.47, 0.459, 0.474]).pvalue
+    assert 0.05 / 3 < p < 0.05
+    assert "**.5" not in render(rows)
+    assert "**.5" in render([each for each in rows if each.metric == "m1"])
+
+
+def test_one_seed_is_never_best_and_says_so():
+    rows = [row(baseline="a", value=0.9, higher_is_better=True), row(value=0.1, higher_is_better=True)]
+    assert "**.9" not in render(rows)
+    assert "no test of a against mle on BLEU-2: it takes 2 seeds of each; use --seeds 5" in render(rows)
+
+
+def test_free_text_is_ordered_by_nearness_to_real_text_and_never_bold():
+    rows = reference("real", 0.50, 0.50)
+    for seed, noise in enumerate((0.0, 0.001, 0.002)):
+        rows += cell("high", seed, 0.90 + noise, 0.9, 3.0)
+        rows += cell("near", seed, 0.48 + noise, 0.4, 3.5)
+    (table,) = layout.build(rows)
+    assert [line.label for line in judge(table).lines] == ["real", "near", "high"]
+    text = render(rows)
+    assert "**.9" not in text
+    assert "| near | *.481 ±.002* |" in text
+    assert "Above real text, which is a defect and no merit: BLEU-2: high; BLEU-3: high; Self-BLEU-2: high." in text
+
+
+def test_below_the_entropy_is_lost_diversity_and_never_best():
+    rows = oracle(
+        {"real": (5.74,), "mle": (9.04, 9.05), "good": (7.0, 7.01), "collapsed": (4.10, 4.11), "uniform": (11.4,)}
+    )
+    table = the_table(rows)
+    assert [line.label for line in judge(table).lines] == ["real", "good", "mle", "collapsed", "uniform"]
+    text = render(rows)
+    assert re.search(r"\| collapsed \| 4\.1\d ±\.06 \(lost diversity\)", text)
+    assert re.search(r"\| good \| \*\*7", text)
+    entropy = oracle({"entropy": (6.9,), "real": (7.1,), "mle": (7.0, 7.0)})
+    assert "lost diversity" not in render(entropy)
+
+
+def test_references_stand_first_and_last_and_take_no_part():
+    table = the_table(poetry())
+    labels = [line.label for line in judge(table).lines]
+    assert labels[0] == "real"
+    assert labels[-1] == "shuffled"
+    better = poetry() + [row(baseline="ngram", seed=seed, value=0.5, config_hash="n") for seed in range(3)]
+    assert "ngram" not in [label for verdict in verdicts(the_table(better)) for label, *_ in verdict.others]
+
+
+def test_the_line_on_what_can_not_be_told_is_true():
+    a, b = (0.471, 0.480, 0.466), (0.474, 0.476, 0.473)
+    rows = [
+        row(baseline=name, seed=i, value=v) for name, values in (("mle", a), ("gan", b)) for i, v in enumerate(values)
+    ]
+    (verdict,) = verdicts(the_table(rows))
+    difference = verdict.smallest_difference
+    shifted = np.array(b) + difference - (np.mean(b) - np.mean(a))
+    assert reference_stats.ttest_rel(shifted, a).pvalue == pytest.approx(0.05, rel=1e-6)
+    wanted = "n.s.: gan is not distinguishable from mle on BLEU-2 with 3 seeds "
+    wanted += f"(a difference of {number(difference, 3)} would be)"
+    assert wanted in terminal(rows, 200)
+    assert wanted + "; use --seeds 5" in terminal(rows, 200)
+
+
+def test_several_that_can_not_be_told_apart_are_one_line():
+    rng = random.Random(3)
+    rows = [row(baseline=name, seed=i, value=0.5 + 0.02 * rng.random()) for name in ("mle", "a", "b") for i in range(5)]
+    text = terminal(rows, 200)
+    assert "n.s.: no method is distinguishable from mle on BLEU-2 with 5 seeds" in text
+    assert "use --seeds" not in text
