@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     _run(verbs.add_parser("run", help="train, score and tabulate a grid (the default; without arguments: quickstart)"))
     _list(verbs.add_parser("list", help="what there is: tasks, baselines, metrics, grids"))
     _score(verbs.add_parser("score", help="score a file of samples, or a finished run anew, without training"))
+    _compare(verbs.add_parser("compare", help="two runs, or two methods of one: differences, and what can't be told"))
     _report(verbs.add_parser("report", help="write and print a run's tables again"))
     return top
 
@@ -87,6 +88,13 @@ def _score(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--explain", action="store_true", help="say in words how each number is computed")
     verb.add_argument("--set", dest="settings", action="append", default=[], metavar="TASK.KEY=VALUE")
     verb.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def _compare(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("base", help="a run directory or a results.csv")
+    verb.add_argument("new", nargs="?", help="another, to compare with it (default: the same one)")
+    verb.add_argument("--method", help="only this method of the new run")
+    verb.add_argument("--to", help="the base run's method that it is compared with (default: the same name)")
 
 
 def _report(verb: argparse.ArgumentParser) -> None:

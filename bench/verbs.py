@@ -217,6 +217,49 @@ def report_verb(asked: argparse.Namespace) -> int:
     return 0
 
 
+def compare_verb(asked: argparse.Namespace) -> int:
+    """The methods of one run against those of another, or two methods of one run; 1: something is worse."""
+    from bench.compare import findings, lines, methods, sides
+
+    base = rows_of_run(asked.base)
+    new = rows_of_run(asked.new) if asked.new else base
+    if not asked.new and not (asked.method and asked.to):
+        raise UserError("compare needs two runs, or one run with --method NAME --to NAME.")
+    pairs = [(asked.to or name, name) for name in ((asked.method,) if asked.method else methods(new))]
+    shared = [pair for pair in pairs if pair[0] in methods(base)] if asked.new and not asked.method else pairs
+    if not shared:
+        raise UserError(f"{asked.base} and {asked.new} have no method in common; name two with --method and --to.")
+    verdicts: Counter[str] = Counter()
+    for first, second in shared:
+        found = findings(sides(base, first), sides(new, second))
+        print(f"{second} of {asked.new or asked.base} against {first} of {asked.base}")
+        print("\n".join(f"  {line}" for line in lines(found)) or "  no value in common")
+        verdicts.update(each.verdict for each in found)
+    print(", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())))
+    if verdicts["worse"] or verdicts["further from real"]:
+        return 1
+    return 2 if verdicts["not comparable"] or not verdicts else 0
+
+
+def rows_of_run(path: str) -> list[Any]:
+    """The values of a run directory, or of a results.csv.
+
+    Raises:
+        UserError: neither, or without a value.
+    """
+    from bench.report.collect import collect
+    from bench.report.longfile import read_results
+
+    place = Path(path)
+    if (place / "cells").is_dir():
+        rows = collect(RunStore(place))
+    else:
+        rows = read_results(place / "results.csv" if place.is_dir() else place)
+    if not rows:
+        raise UserError(f"{path} has no values yet.")
+    return rows
+
+
 def score_verb(asked: argparse.Namespace) -> int:
     """Scores a file of samples, or all cells of a run anew; or only says how scoring is done."""
     if asked.samples is None:

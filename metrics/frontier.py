@@ -1,7 +1,7 @@
 """The quality-diversity frontier over temperatures (Caccia et al. 2020, Language GANs Falling Short).
 
-One temperature trades quality for diversity, so one point of a model says little: a method is its whole curve, and so is
-the language model it is compared with. A point is (BLEU-n against held-out text, Self-BLEU-n); real text of the same
+One temperature trades quality for diversity, so one point of a model says little: a method is its whole curve, and so
+is the language model it is compared with. A point is (BLEU-n against held-out text, Self-BLEU-n); real text of the same
 size is a point of the same plane. Two numbers say where a curve lies:
 
 - distance: how near the curve, as a line through its points in the order of temperature, comes to the real point;
@@ -27,8 +27,8 @@ from metrics.tokenize import canonical
 class Frontier(Metric):
     """What the two have in common: per item (BLEU, Self-BLEU) of the real text and of each temperature, and 1.
 
-    Row i holds the i-th real text and the i-th sample of every temperature. These have nothing to do with each other, so
-    that drawing rows anew draws each set anew.
+    Row i holds the i-th real text and the i-th sample of every temperature. These have nothing to do with each other,
+    so that drawing rows anew draws each set anew.
     """
 
     needs = frozenset({"sweep", "real", "references"})

@@ -54,6 +54,11 @@ class Encoder:
         self._ids: defaultdict[str, int] = defaultdict()
         self._ids.default_factory = self._ids.__len__
 
+    @property
+    def tokens(self) -> list[str]:
+        """The tokens known so far, in the order of their numbers."""
+        return list(self._ids)
+
     def encode(self, sentences: Iterable[Sequence[str]]) -> Sentences:
         """Token ids of tokenised sentences (any iterable: they are never all in memory)."""
         flat, offsets = array("i"), array("q", [0])

@@ -14,6 +14,8 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
     {
         **{f"bleu-{n}": "metrics.bleu:Bleu" for n in range(2, 6)},
         **{f"self-bleu-{n}": "metrics.self_bleu:SelfBleu" for n in range(2, 6)},
+        **{f"frontier-area-{n}": "metrics.frontier:FrontierArea" for n in range(2, 6)},
+        **{f"frontier-distance-{n}": "metrics.frontier:FrontierDistance" for n in range(2, 6)},
         "sacrebleu": "metrics.sacre:SacreBleu",
         "chrf": "metrics.sacre:Chrf",
         "rouge-1": "metrics.rouge:Rouge",
@@ -30,6 +32,23 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
         "length": "metrics.lengths:Length",
         "length-ratio": "metrics.lengths:LengthRatio",
         "empty": "metrics.lengths:Empty",
+        "unk": "metrics.lengths:Unknown",
+        "length-distance": "metrics.lengths:LengthDistance",
+        "longest-copy": "metrics.novelty:LongestCopy",
+        "copied-share-4": "metrics.novelty:CopiedShare",
+        "copied-share-8": "metrics.novelty:CopiedShare",
+        **{f"novel-{n}": "metrics.novelty:Novel" for n in range(1, 4)},
+        **{f"ms-jaccard-{n}": "metrics.jaccard:MsJaccard" for n in range(2, 6)},
+        "frechet": "metrics.frechet:Frechet",
+        "mauve": "metrics.mauve:Mauve",
+        "reverse-lm": "metrics.reverse_lm:ReverseLm",
+        "forward-lm": "metrics.reverse_lm:ForwardLm",
+        "adver-suc": "metrics.adversarial:AdverSuc",
+        "adver-human-human": "metrics.adversarial:HumanHuman",
+        "adver-machine-machine": "metrics.adversarial:MachineMachine",
+        "adver-human-random": "metrics.adversarial:HumanRandom",
+        "adver-machine-random": "metrics.adversarial:MachineRandom",
+        "adver-ere": "metrics.adversarial:Reliability",
     }
 )
 
@@ -37,23 +56,32 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
 def metric(name: str, registry: Mapping[str, str] = BUILTIN) -> Metric:
     """The metric of that name; its module is imported now and not before.
 
+    What follows an `@` in a name is for the factory, as the encoder in `frechet@hashed`; it gets the whole name.
+
     Args:
         registry: pass `{**BUILTIN, "mine": "my_module:MyMetric"}` to add one.
 
     Raises:
-        MetricError: no such metric, or an entry that leads nowhere.
+        MetricError: no such metric, or an entry that leads nowhere; something after an `@` that the metric can't use.
     """
-    if name not in registry:
-        near = difflib.get_close_matches(name, registry, n=1)
+    entry = name if name in registry else name.partition("@")[0]
+    if entry not in registry:
+        near = difflib.get_close_matches(entry, registry, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(registry)}"
         raise MetricError(f'no metric "{name}": {hint}')
-    module, _, attribute = registry[name].partition(":")
+    module, _, attribute = registry[entry].partition(":")
     try:
-        made = getattr(importlib.import_module(module), attribute)(name)
+        factory = getattr(importlib.import_module(module), attribute)
+        # a class that can use it says what it takes
+        if entry != name and not getattr(factory, "takes", ""):
+            raise MetricError(f'metric "{entry}" takes nothing after an @: "{name}"')
+        made = factory(name)
     except (ImportError, AttributeError) as error:
-        raise MetricError(f'metric "{name}" is registered as {registry[name]}, not loadable: {error}') from error
+        raise MetricError(f'metric "{name}" is registered as {registry[entry]}, not loadable: {error}') from error
     if not isinstance(made, Metric):
-        raise MetricError(f'metric "{name}": {registry[name]} gives a {type(made).__name__}, not a metrics.base.Metric')
+        raise MetricError(
+            f'metric "{name}": {registry[entry]} gives a {type(made).__name__}, not a metrics.base.Metric'
+        )
     return made
 
 

@@ -101,9 +101,7 @@ def _table(table: Table) -> list[str]:
     return parts
 
 
-def _block(
-    table: Table, members: Sequence[Column], judgement: Judgement, notes: Footnotes, *, with_costs: bool
-) -> str:
+def _block(table: Table, members: Sequence[Column], judgement: Judgement, notes: Footnotes, *, with_costs: bool) -> str:
     """All lines, and some of the columns; what a method cost stands beside the first of them."""
     columns = [(column, wording.column_decimals(table, column)) for column in members]
     titles = [_title(table, column) for column in members]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import subprocess
 import sys
 
@@ -19,6 +20,7 @@ from metrics import texts as shared_texts
 from metrics.record import record
 from metrics.signature import differences, join, parse
 
+MANY = ("frechet", "mauve", "adver-")  # give a reason where there are few texts
 TEXTUAL = [name for name in BUILTIN if not name.startswith(("nll", "ppl"))]
 odd = st.text(alphabet=st.one_of(st.characters(), st.sampled_from("\r\n\t\ufeff\u0301 白a,.'\"|:")), max_size=30)
 
@@ -26,14 +28,25 @@ odd = st.text(alphabet=st.one_of(st.characters(), st.sampled_from("\r\n\t\ufeff\
 def full():
     texts = ["the cat sat on the mat .", "a dog, a cat", "", "the cat"]
     log_probs = LogProbs(np.array([-3.0, -1.0]), np.array([2, 1]), "abc")
-    return Material(texts, texts[::-1], [[t, "a cat"] for t in texts], texts[:1], "word-lower", log_probs, log_probs)
+    return Material(
+        samples=texts,
+        references=texts[::-1],
+        references_by_item=[[t, "a cat"] for t in texts],
+        train=texts[:1],
+        log_probs=log_probs,
+        oracle_log_probs=log_probs,
+        sources=[[t] for t in texts],
+        sweep={"1": texts},
+        real=texts[::-1],
+    )
 
 
 def test_every_name_gives_a_finite_score_in_the_order_asked():
     names = list(BUILTIN)
     results = score(full(), names)
     assert [r.metric for r in results] == names
-    assert all(math.isfinite(r.value) and r.reason == "" for r in results)
+    assert all(math.isfinite(r.value) and r.reason == "" for r in results if not r.metric.startswith(MANY))
+    assert all(re.search(r"\d+ (texts|items)", r.reason) for r in results if r.metric.startswith(MANY))
     for result in results:
         assert parse(result.signature)["metric"] == result.metric
         assert metric(result.metric).summary
@@ -125,9 +138,11 @@ def test_any_text_gives_a_number_or_a_reason(texts, tokens):
 @pytest.mark.parametrize("text", ["\ud800 lone surrogate", "word " * 5000, "a\rb\r\nc", "\ufeffbom", "\x00nul"])
 def test_awkward_lines(text):
     texts = [text, "another line"]
-    material = Material(texts, texts, [[t] for t in texts], texts)
+    own = [[t] for t in texts]
+    material = Material(texts, texts, own, texts, sources=own, sweep={"1": texts}, real=texts)
     names = [n for n in TEXTUAL if n not in ("rouge-l", "rouge-lsum")]  # quadratic in the line, as the library is
-    assert all(math.isfinite(r.value) for r in score(material, names))
+    assert all(math.isfinite(r.value) or r.reason for r in score(material, names))
+    assert all(math.isfinite(r.value) for r in score(material, names) if r.metric.startswith(("bleu", "self-", "chrf")))
 
 
 def test_signatures_can_be_taken_apart():
