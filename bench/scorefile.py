@@ -38,6 +38,8 @@ PAIRED = (
     "distinct-2",
 )
 
+FROM_A_MODEL = {"log_probs", "oracle_log_probs", "sweep"}  # a file of samples can't have these
+
 
 @dataclass(frozen=True)
 class FileScore:
@@ -158,7 +160,7 @@ def _against_task(
     corpus = task.load(open_source(data, fields=dict(fields)), allow_overlap=allow_overlap)
     test = corpus.splits["test"].examples
     protocol = {"data": corpus.label, "split": "test"}
-    wanted = [name for name in task.metrics if not metrics.metric(name).needs & {"log_probs", "oracle_log_probs"}]
+    wanted = [name for name in task.metrics if not metrics.metric(name).needs & FROM_A_MODEL]
     train = [example.target for example in corpus.splits["train"].examples]
     if corpus.kind == "free":
         pool = [example.target for example in test]
@@ -168,7 +170,10 @@ def _against_task(
             f"{path} has {len(texts)} lines, {task.name}'s test split {len(test)}: line i must answer source i."
         )
     answers = [example.references or (example.target,) for example in test]
-    return Material(texts, references_by_item=answers, train=train, tokens=task.tokens, protocol=protocol), wanted
+    sources = [example.source for example in test]
+    return Material(
+        texts, references_by_item=answers, train=train, tokens=task.tokens, sources=sources, protocol=protocol
+    ), wanted
 
 
 def _against_file(texts: list[str], path: Path, references: Path, paired: bool) -> tuple[Material, Sequence[str]]:

@@ -37,7 +37,7 @@ def run_verb(asked: argparse.Namespace) -> int:
 
     grid = grid_of(asked)
     check_names(grid)
-    warm_up()
+    warm_up(asked.threads)
     if asked.device != "auto":
         choose_device(asked.device)
     workers = asked.workers or default_workers(asked.device, asked.threads)

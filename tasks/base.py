@@ -276,11 +276,20 @@ class Provenance:
     note: str = ""
 
 
+# metrics of tasks without a source, whose measure is real text
+FREE_TEXT: tuple[str, ...] = (
+    *("bleu-2", "bleu-3", "bleu-4", "bleu-5", "self-bleu-2", "self-bleu-3", "self-bleu-4", "self-bleu-5"),
+    *("nll-test", "distinct-1", "distinct-2", "unique", "copied", "longest-copy", "copied-share-4"),
+    *("frontier-distance-2", "frontier-area-2", "frontier-distance-4", "frontier-area-4"),
+    *("frechet", "reverse-lm", "forward-lm", "ms-jaccard-4", "length", "length-distance", "unk"),
+)
+
+
 class Task(ABC):
     """One task. Subclasses fill the class attributes and `load`.
 
     Attributes:
-        version: goes up whenever the same files would give another corpus or other metrics.
+        version: goes up whenever the same files would give another corpus.
         metrics: names for the metric registry; `primary` is the one that ranks.
         tokens: how metrics cut this task's text: a name `metrics.tokenize` knows.
         decodings: conditional tasks: the decodings scored, the table's first.

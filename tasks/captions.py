@@ -6,11 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.base import Corpus, Example, Provenance, Row, Source, Task, TaskOptions
+from tasks.base import FREE_TEXT, Corpus, Example, Provenance, Row, Source, Task, TaskOptions
 from tasks.checks import text_of
 from tasks.encoding import Side
 from tasks.loading import Plan, load
-from tasks.poetry import Poetry
 from tasks.text import make_tokeniser
 
 
@@ -34,7 +33,7 @@ class Captions(Task):
     version = 1
     kind = "free"
     summary = "image captions (COCO), without the images"
-    metrics = Poetry.metrics
+    metrics = FREE_TEXT
     primary = "bleu-2"
     decodings = ("sample@1",)
     provenance = Provenance(

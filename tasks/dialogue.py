@@ -29,7 +29,11 @@ class Dialogue(Task):
     version = 1
     kind = "conditional"
     summary = "chat: earlier turns to the next one"
-    metrics = ("bleu-2", "bleu-4", "distinct-1", "distinct-2", "nll-test")
+    metrics = (
+        *("bleu-2", "bleu-4", "distinct-1", "distinct-2", "nll-test"),
+        *("adver-suc", "adver-human-human", "adver-machine-machine", "adver-human-random", "adver-machine-random"),
+        *("adver-ere", "length", "unk"),
+    )
     primary = "bleu-2"
     decodings = ("greedy", "sample@1")
     provenance = Provenance(

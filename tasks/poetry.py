@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.base import Corpus, DataError, Example, Provenance, Row, Source, Task, TaskOptions
+from tasks.base import FREE_TEXT, Corpus, DataError, Example, Provenance, Row, Source, Task, TaskOptions
 from tasks.checks import text_of
 from tasks.encoding import Side
 from tasks.loading import Plan, load
@@ -33,11 +33,7 @@ class Poetry(Task):
     version = 1
     kind = "free"
     summary = "Chinese quatrains, character by character"
-    metrics = (
-        *(f"bleu-{n}" for n in (2, 3, 4, 5)),
-        *(f"self-bleu-{n}" for n in (2, 3, 4, 5)),
-        *("nll-test", "distinct-1", "distinct-2", "unique", "copied"),
-    )
+    metrics = FREE_TEXT
     primary = "bleu-2"
     decodings = ("sample@1",)
     provenance = Provenance(

@@ -6,11 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.base import Corpus, Example, Provenance, Row, Source, Task, TaskOptions
+from tasks.base import FREE_TEXT, Corpus, Example, Provenance, Row, Source, Task, TaskOptions
 from tasks.checks import text_of
 from tasks.encoding import Side
 from tasks.loading import Plan, load
-from tasks.poetry import Poetry
 from tasks.text import Words
 
 
@@ -32,7 +31,7 @@ class Speech(Task):
     version = 1
     kind = "free"
     summary = "sentences of US presidents' addresses"
-    metrics = Poetry.metrics
+    metrics = FREE_TEXT
     primary = "bleu-2"
     decodings = ("sample@1",)
     provenance = Provenance(

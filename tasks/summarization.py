@@ -41,7 +41,10 @@ class Summarization(Task):
     version = 1
     kind = "conditional"
     summary = "articles to summaries (arXiv abstracts to titles first)"
-    metrics = ("rouge-1", "rouge-2", "rouge-l", "rouge-lsum", "nll-test")
+    metrics = (
+        *("rouge-1", "rouge-2", "rouge-l", "rouge-lsum", "nll-test"),
+        *("novel-1", "novel-2", "length", "length-ratio", "unk"),
+    )
     primary = "rouge-1"
     decodings = ("greedy", "beam4")
     provenance = Provenance(

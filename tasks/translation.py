@@ -42,7 +42,7 @@ class Translation(Task):
     version = 1
     kind = "conditional"
     summary = "sentences, English to French (de-en, de-fr by option)"
-    metrics = ("sacrebleu", "chrf", "nll-test", "distinct-1", "distinct-2")
+    metrics = ("sacrebleu", "chrf", "nll-test", "distinct-1", "distinct-2", "length-ratio", "unk")
     primary = "sacrebleu"
     decodings = ("greedy", "beam5")
     provenance = Provenance(

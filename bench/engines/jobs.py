@@ -8,15 +8,16 @@ from pathlib import Path
 from bench.config import CellSpec, Grid, Settings
 
 # loaded once by the fork server, and so by no cell
+METRICS = (
+    "bleu self_bleu sacre rouge likelihood diversity lengths novelty jaccard frechet frontier reverse_lm adversarial"
+)
+TASKS = "poetry speech captions oracle translation summarization dialogue"
 PRELOAD = [
     "bench.worker",
     "safetensors.torch",
-    *(f"baselines.{name}" for name in ("mle", "seqgan")),
-    *(
-        f"tasks.{name}"
-        for name in ("poetry", "speech", "captions", "oracle", "translation", "summarization", "dialogue")
-    ),
-    *(f"metrics.{name}" for name in ("bleu", "self_bleu", "sacre", "rouge", "likelihood", "diversity", "lengths")),
+    *("baselines.mle", "baselines.seqgan"),
+    *(f"tasks.{name}" for name in TASKS.split()),
+    *(f"metrics.{name}" for name in METRICS.split()),
 ]
 
 

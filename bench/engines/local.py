@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -55,8 +56,12 @@ def context() -> ForkServerContext:
     return found
 
 
-def warm_up() -> None:
-    """Starts the fork server, which loads its modules while the parent goes on reading the grid."""
+def warm_up(threads: int) -> None:
+    """Starts the fork server, which loads its modules while the parent goes on reading the grid.
+
+    NumPy's linear algebra takes all cores unless told otherwise before it is loaded; torch is told by each cell.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(threads))
     context()
     forkserver.ensure_running()
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from nltk.translate.bleu_score import SmoothingFunction, modified_precision, sentence_bleu
 
-from metrics import Material, MetricError, score
+from metrics import LogProbs, Material, MetricError, score
 from metrics.explain import about, in_words
 from metrics.protocols import DEFAULT, PROTOCOLS, protocol
 from metrics.scoring import BUILTIN, metric
@@ -149,6 +152,52 @@ def test_every_metric_says_what_it_is(name):
     assert [fact.partition(":")[0] for fact in facts] == ["measures", "better", "range", "source", "can't see"]
 
 
+@pytest.mark.parametrize("name", BUILTIN)
+def test_every_field_of_a_signature_has_words(name):
+    log_probs = LogProbs(np.array([-3.0]), np.array([2]), "abc")
+    text = ["a b"]
+    material = Material(text, text, [text], text, "nltk-lower", log_probs, log_probs, [text], {"1": text}, text)
+    (result,) = score(dataclasses.replace(material, protocol={"T": "1", "data": "x", "split": "test"}), [name])
+    for field, line in zip(list(parse(result.signature))[1:], in_words(result.signature), strict=True):
+        assert not line.startswith(f"{field}: ") or field in (
+            "case",
+            "data",
+            "split",
+            "unit",
+            "protocol",
+            "seed",
+            "tokens",
+        )
+
+
+def documented() -> dict[str, str]:
+    """Names in the first column of the documentation's table, and the range that stands beside them."""
+    found = {}
+    for line in (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if len(cells) != 7 or not cells[0].startswith("`"):
+            continue
+        names = [name for name in re.findall(r"`([^`]+)`", cells[0]) if "@" not in name]
+        if "..." in cells[0]:
+            first, last = names
+            family, _, start = first.rpartition("-")
+            names = [f"{family}-{n}" for n in range(int(start), int(last.rpartition("-")[2]) + 1)]
+        found |= dict.fromkeys(names, cells[3])
+    return found
+
+
+def test_every_metric_stands_in_the_documentation_with_its_range():
+    ranges = documented()
+    assert set(ranges) == set(BUILTIN)
+    for name, text in ranges.items():
+        low, high = metric(name).limits
+        if high == math.inf:
+            assert text == f"{low:g} and up", name
+        else:
+            start, end = text.split("-")
+            assert (float(start), float(Fraction(end))) == (low, pytest.approx(high, abs=0.005)), name
+
+
 def test_in_words(corpus):
     (ours,) = score(dataclasses.replace(corpus, protocol={"T": "1"}), ["bleu-2"])
     words = in_words(ours.signature)
@@ -157,5 +206,5 @@ def test_in_words(corpus):
     assert "sampling temperature: 1" in words
     legacy = in_words(PROTOCOLS["relgan"].score(corpus, ["self-bleu-2"])[0].signature)
     assert "compared with: all 620 samples of the file, the scored one among them" in legacy
-    assert in_words("mine|k:a:b") == ["k: a:b"]
+    assert in_words("mine|own:a:b") == ["own: a:b"]
     assert DEFAULT not in PROTOCOLS
