@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from bench.errors import UserError, did_you_mean
 from bench.report.layout import REFERENCE_ROWS, is_failure
 from bench.schema import ScoreRow
-from bench.stats import Comparison, compare, holm, seeds_needed, t_quantile
+from bench.stats import Comparison, compare, holm, probability_of_improvement, seeds_needed, t_quantile
 from metrics.signature import differences
 
 ALPHA = 0.05
@@ -56,6 +58,9 @@ class Finding:
         differing: signature fields that differ, with both values; where there are any, nothing is subtracted.
         comparison: over seeds, of second less first; None where nothing is compared.
         p: Holm-adjusted over all that are compared.
+        better: how likely a run of the second is better than one of the first, diverged runs counted as the worst; NaN
+            where neither end is good, or nothing is compared.
+        among: how many comparisons were made.
     """
 
     place: Place
@@ -65,6 +70,8 @@ class Finding:
     comparison: Comparison | None
     p: float
     verdict: Verdict
+    better: float
+    among: int
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -76,14 +83,14 @@ class Finding:
 
     @property
     def seeds_needed(self) -> int | None:
-        """How many seeds would tell a difference of this size apart, with this spread."""
+        """How many seeds would tell a true difference of this size apart four times out of five, among so many."""
         found = self.comparison
         if found is None or not math.isfinite(found.error) or found.error == 0 or found.difference == 0:
             return None
         if found.paired:
-            return seeds_needed(found.difference, found.error * math.sqrt(found.n[0]))
+            return seeds_needed(found.difference, found.error * math.sqrt(found.n[0]), ALPHA / self.among)
         spread = found.error / math.sqrt(1 / found.n[0] + 1 / found.n[1])
-        return seeds_needed(found.difference, (spread, spread))
+        return seeds_needed(found.difference, (spread, spread), ALPHA / self.among)
 
 
 def sides(rows: Iterable[ScoreRow], method: str) -> dict[Place, Side]:
@@ -134,10 +141,33 @@ def findings(first: Mapping[Place, Side], second: Mapping[Place, Side]) -> list[
         for place, fields in zip(places, differing, strict=True)
     ]
     adjusted = holm([math.nan if each is None else each.p for each in compared])
+    among = sum(math.isfinite(p) for p in adjusted)
     return [
-        Finding(place, first[place], second[place], fields, each, p, _verdict(first[place], second[place], each, p))
+        _finding(place, first[place], second[place], fields, each, p, among)
         for place, fields, each, p in zip(places, differing, compared, adjusted, strict=True)
     ]
+
+
+def _finding(
+    place: Place,
+    first: Side,
+    second: Side,
+    fields: Mapping[str, tuple[str, str]],
+    found: Comparison | None,
+    p: float,
+    among: int,
+) -> Finding:
+    better = math.nan
+    if found is not None and second.higher_is_better is not None:
+        better = probability_of_improvement(
+            list(second.by_seed.values()),
+            list(first.by_seed.values()),
+            np.random.default_rng(0),
+            higher_is_better=second.higher_is_better,
+            diverged=(second.diverged, first.diverged),
+            resamples=1,  # the interval is not shown: with few runs it says little
+        ).probability
+    return Finding(place, first, second, fields, found, p, _verdict(first, second, found, p), better, among)
 
 
 def _verdict(first: Side, second: Side, found: Comparison | None, p: float) -> Verdict:
@@ -174,7 +204,8 @@ def _words(each: Finding) -> str:
         return f"not the same measurement: {fields} differ. Score one of them anew under the other's protocol."
     low, high = each.interval
     interval = f"[{low:+.4f}, {high:+.4f}]" if math.isfinite(low) else "no interval"
-    more = [f"p {each.p:.3f}"] if math.isfinite(each.p) else []
+    more = [f"P(better) {each.better:.2f}"] if math.isfinite(each.better) else []
+    more += [f"Holm-adjusted p {each.p:.3f}"] if math.isfinite(each.p) else []
     if each.verdict == "can't tell":
         more.append(_how_many(each))
     lost = each.first.diverged + each.second.diverged

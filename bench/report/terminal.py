@@ -18,6 +18,10 @@ MOST_REASONS = 3
 GAP = "  "
 
 
+# families that a narrow table shows before others
+TELLING = ("self-bleu", "nll-test", "frontier-area", "adver-suc", "unique", "frechet", "reverse-lm", "distinct")
+
+
 @dataclass(frozen=True)
 class Field:
     """One column of text, all lines of it, and whether it must be there."""
@@ -119,12 +123,12 @@ def _mark(column: Column, place: int | None, judgement: Judgement) -> str:
 
 
 def _fitting(columns: Sequence[Column], fields: Sequence[Field], cost: Field, room: int) -> tuple[list[bool], bool]:
-    """Which metrics fit: the primary, then one of each family, then training time, then the rest, in that order."""
+    """Which metrics fit: the primary, then one of each family, those that say most first, training time, the rest."""
     families: dict[str, list[int]] = {}
     for i, column in enumerate(columns):
         families.setdefault(re.sub(r"-\d+$", "", column.metric), []).append(i)
     first = [i for i, column in enumerate(columns) if column.primary]
-    first += [members[0] for members in families.values() if members[0] not in first]
+    first += [families[name][0] for name in sorted(families, key=_rank) if families[name][0] not in first]
     rest = [i for i in range(len(columns)) if i not in first]
     kept, with_cost = [False] * len(columns), False
     for choice in (*first, None, *rest):
@@ -137,6 +141,10 @@ def _fitting(columns: Sequence[Column], fields: Sequence[Field], cost: Field, ro
         else:
             kept[choice] = True
     return kept, with_cost
+
+
+def _rank(family: str) -> int:
+    return TELLING.index(family) if family in TELLING else len(TELLING)
 
 
 def _join(names: Field, fields: Sequence[Field], title: int | None, row: int) -> str:

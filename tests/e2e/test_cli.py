@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.report.longfile import write_results
+from tests.score_rows import row
+
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "tests" / "plugins" / "walker.py"
 pytestmark = pytest.mark.timeout(300)
@@ -160,3 +163,27 @@ def test_a_protocol_by_name_and_in_words(tmp_path: Path) -> None:
     code, text = gantlet("score", str(tmp_path / "broken.txt.gz"), *files[1:])
     assert code == 2
     assert "not a whole gzip file" in text
+
+
+def test_compare_subtracts_only_the_same_measurement(tmp_path: Path) -> None:
+    def results(name: str, values: list[float], refs: int) -> str:
+        rows = [
+            row(seed=i, value=value, higher_is_better=True, metric="sacrebleu", signature=f"sacrebleu|refs:{refs}|v:1")
+            for i, value in enumerate(values)
+        ]
+        write_results(rows, tmp_path / name)
+        return str(tmp_path / name)
+
+    base = results("base.csv", [10.0, 10.1, 9.9], 500)
+    code, text = gantlet("compare", base, results("worse.csv", [5.0, 5.1, 5.1], 500))
+    assert code == 1, text
+    assert "worse (P(better) 0.00" in text
+    code, text = gantlet("compare", base, results("same.csv", [10.3, 9.7, 10.2], 500))
+    assert code == 0, text
+    assert "can't tell" in text
+    code, text = gantlet("compare", base, results("other.csv", [99.0, 98.0, 99.5], 10_000))
+    assert code == 2, text
+    assert "refs (500 / 10000) differ" in text
+    code, text = gantlet("compare", base)
+    assert code == 2
+    assert "--method NAME --to NAME" in text

@@ -89,6 +89,9 @@ def test_runs_without_a_result_are_counted():
     lost = [failure("mle", 3, "diverged", "NaN")]
     found = only(runs([1, 2, 3]) + lost, runs([1, 2, 4]))
     assert "1 and 0 runs without a result" in lines([found])[0]
+    # of 4 x 3 pairs: 6 of 9 are wins or half ones, and every run beats the one that was lost
+    pairs = [(b > a) + 0.5 * (b == a) for a in (1, 2, 3, -math.inf) for b in (1, 2, 4)]
+    assert found.better == pytest.approx(sum(pairs) / 12)
 
 
 def test_mistakes():
