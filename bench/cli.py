@@ -78,6 +78,10 @@ def _score(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--task", help="score against this task's test data, with its metrics")
     _data_flags(verb)
     verb.add_argument("--references", help="score against the lines of this file instead")
+    verb.add_argument(
+        "--sources", help="with --paired: line i is what sample i answers: for novel n-grams and adver-suc"
+    )
+    verb.add_argument("--real", help="held-out real text that is not among the references: scored beside the samples")
     verb.add_argument("--train", help="training text, one line an example: for the copied rate")
     verb.add_argument("--paired", action="store_true", help="line i of --references answers sample i (else: a pool)")
     verb.add_argument("--metrics", type=_names, help="as bleu-2,self-bleu-2 (default: those of the task)")
@@ -85,6 +89,8 @@ def _score(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--protocol", default="gantlet-1", metavar="NAME",
                       help="as an older code base scores: texygen-table, texygen-fast, textgan-pytorch, relgan, "
                       "leakgan, leakgan-nltk-3.2, textbox (default: gantlet-1, our own)")  # fmt: skip
+    verb.add_argument("--device", help="count n-grams here, as cuda (default: NumPy; the values are the same)")
+    verb.add_argument("--workers", type=_positive, default=1, help="processes for ROUGE of over 2000 pairs (default 1)")
     verb.add_argument("--explain", action="store_true", help="say in words how each number is computed")
     verb.add_argument("--set", dest="settings", action="append", default=[], metavar="TASK.KEY=VALUE")
     verb.add_argument("--json", action="store_true", help="print JSON instead of a table")

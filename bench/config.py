@@ -110,7 +110,9 @@ class CellSpec(BaseModel):
     @property
     def scoring_key(self) -> str:
         """Hash of what decides the samples drawn from the model."""
-        drawn = {"samples": self.samples, "decodings": list(self.decodings), "temperatures": list(self.temperatures)}
+        drawn: dict[str, Any] = {"samples": self.samples, "decodings": list(self.decodings)}
+        if self.temperatures:
+            drawn["temperatures"] = list(self.temperatures)
         return content_hash(drawn)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import gzip
 import hashlib
@@ -23,41 +24,39 @@ from metrics.protocols import DEFAULT, protocol
 from tasks.base import Task
 from tasks.opening import open_source
 
-POOL = ("bleu-2", "bleu-3", "bleu-4", "bleu-5", "self-bleu-2", "self-bleu-3", "self-bleu-4", "self-bleu-5",
-        "distinct-1", "distinct-2", "unique", "copied")  # fmt: skip
-PAIRED = (
-    "sacrebleu",
-    "chrf",
-    "rouge-1",
-    "rouge-2",
-    "rouge-l",
-    "rouge-lsum",
-    "bleu-2",
-    "bleu-4",
-    "distinct-1",
-    "distinct-2",
+POOL = (
+    *("bleu-2", "bleu-3", "bleu-4", "bleu-5", "self-bleu-2", "self-bleu-3", "self-bleu-4", "self-bleu-5"),
+    *("distinct-1", "distinct-2", "unique", "copied", "longest-copy", "copied-share-4"),
+    *("frechet", "reverse-lm", "forward-lm", "ms-jaccard-4", "length", "length-distance", "unk"),
 )
-
+PAIRED = (
+    *("sacrebleu", "chrf", "rouge-1", "rouge-2", "rouge-l", "rouge-lsum", "bleu-2", "bleu-4"),
+    *("distinct-1", "distinct-2", "length", "length-ratio", "unk"),
+)
+WITH_SOURCES = ("novel-1", "novel-2", "novel-3", "adver-suc", "adver-human-random", "adver-machine-random", "adver-ere")
 FROM_A_MODEL = {"log_probs", "oracle_log_probs", "sweep"}  # a file of samples can't have these
 
 
 @dataclass(frozen=True)
 class FileScore:
-    """A score with its interval over items."""
+    """A score with its interval over items; `real` is what as much real text has, where there was some to score."""
 
     score: Score
     low: float
     high: float
+    real: float = float("nan")
 
-    def line(self) -> str:
+    def line(self, name: int) -> str:
+        """For a terminal; `name` is how wide the names are."""
         score = self.score
         if score.reason:
-            return f"{score.metric:12} -        {score.reason}   {score.signature}"
+            return f"{score.metric:{name}} -        {score.reason}   {score.signature}"
         interval = f"[{self.low:.4f}, {self.high:.4f}]" if np.isfinite(self.low) else ""
-        return f"{score.metric:12} {score.value:<8.4f} {interval:20} {score.signature}"
+        real = f"real {self.real:<8.4f} " if np.isfinite(self.real) else ""
+        return f"{score.metric:{name}} {score.value:<8.4f} {interval:20} {real}{score.signature}"
 
     def as_dict(self) -> dict[str, Any]:
-        number = {"value": self.score.value, "ci_low": self.low, "ci_high": self.high}
+        number = {"value": self.score.value, "ci_low": self.low, "ci_high": self.high, "real": self.real}
         finite = {key: value if np.isfinite(value) else None for key, value in number.items()}
         rest = {"n": self.score.n, "signature": self.score.signature, "reason": self.score.reason}
         return {"metric": self.score.metric, **finite, **rest}
@@ -94,18 +93,12 @@ def read_lines(path: Path) -> list[str]:
     """The file's lines (of a `.gz`, those inside); a byte-order mark and carriage returns at line ends go.
 
     Raises:
-        UserError: not there, broken, or not UTF-8 (the line is named).
+        UserError: not there, broken, or not UTF-8 with line feeds (the line and its byte are named).
     """
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is not a whole gzip file ({error}). Fetch or make it again.") from None
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}.") from None
+    content = _content(path).removeprefix(codecs.BOM_UTF8)
+    _refuse_other_text(content, path)
     lines = []
-    for number, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+    for number, raw in enumerate(content.split(b"\n"), 1):
         try:
             lines.append(raw.decode("utf-8").removesuffix("\r"))
         except UnicodeDecodeError as error:
@@ -113,6 +106,32 @@ def read_lines(path: Path) -> list[str]:
                 f"{path} line {number}: not UTF-8 (byte {error.start + 1}). Convert it, as with iconv."
             ) from None
     return lines[:-1] if lines and not lines[-1] else lines
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path} is not a whole gzip file ({error}). Fetch or make it again.") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}.") from None
+
+
+def _refuse_other_text(content: bytes, path: Path) -> None:
+    """What could be read as UTF-8 lines, and would be scored as something that nobody wrote."""
+    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+    if content.startswith(marks) or 4 * content.count(0) > len(content):  # in UTF-16, half of plain English is zeros
+        at = 0 if content.startswith(marks) else content.index(0)
+        line, byte = content.count(b"\n", 0, at) + 1, at - content.rfind(b"\n", 0, at)
+        raise UserError(
+            f"{path} line {line}: UTF-16 or UTF-32, not UTF-8 (byte {byte}). Convert it, as with iconv -f UTF-16."
+        )
+    if b"\n" not in content and b"\r" in content[:-1]:
+        raise UserError(
+            f"{path} line 1: a carriage return (byte {content.index(13) + 1}), and no line feed in all the file. "
+            "Where they end lines, convert them, as with tr '\\r' '\\n'."
+        )
 
 
 def score_file(
@@ -123,11 +142,15 @@ def score_file(
     fields: Mapping[str, str],
     allow_overlap: bool,
     references: Path | None,
+    sources: Path | None,
+    real: Path | None,
     train: Path | None,
     paired: bool,
     names: Sequence[str] | None,
     tokens: str | None,
     protocol_name: str = DEFAULT,
+    device: str | None = None,
+    workers: int = 1,
 ) -> list[FileScore]:
     """Scores the file's lines; see `score --help` for what the arguments mean.
 
@@ -143,15 +166,34 @@ def score_file(
     if task is not None:
         material, wanted = _against_task(texts, samples, task, data, fields, allow_overlap)
     elif references is not None:
-        material, wanted = _against_file(texts, samples, references, paired)
+        material, wanted = _against_file(texts, samples, references, sources, paired)
     else:
         raise UserError("score needs --task NAME or --references FILE to score against.")
     if tokens is not None:
         material = dataclasses.replace(material, tokens=tokens)
     if train is not None:
         material = dataclasses.replace(material, train=read_lines(train))
-    scores = compatible.score(material, names) if compatible else metrics.score(material, list(names or wanted))
-    return [_with_interval(score) for score in scores]
+
+    def scored(each: Material) -> list[Score]:
+        if compatible is not None:
+            return compatible.score(each, names)
+        return metrics.score(each, list(names or wanted), device=device, workers=workers)
+
+    scores = [_with_interval(score) for score in scored(material)]
+    if real is None:
+        return scores
+    if material.references_by_item is not None:
+        raise UserError("--real is for free text: against own references, higher is better.")
+    same = _as_many(read_lines(real), real, len(texts))
+    measured = scored(dataclasses.replace(material, samples=same))
+    return [dataclasses.replace(mine, real=its.value) for mine, its in zip(scores, measured, strict=True)]
+
+
+def _as_many(lines: list[str], path: Path, count: int) -> list[str]:
+    """Real text is scored in as many lines as the samples, since most values depend on how many there are."""
+    if len(lines) < count:
+        raise UserError(f"--real {path} has {len(lines)} lines, fewer than the {count} samples: score fewer samples.")
+    return lines[:count]
 
 
 def _against_task(
@@ -176,13 +218,25 @@ def _against_task(
     ), wanted
 
 
-def _against_file(texts: list[str], path: Path, references: Path, paired: bool) -> tuple[Material, Sequence[str]]:
+def _against_file(
+    texts: list[str], path: Path, references: Path, sources: Path | None, paired: bool
+) -> tuple[Material, Sequence[str]]:
     lines = read_lines(references)
     if not paired:
+        if sources is not None:
+            raise UserError("--sources needs --paired: line i of each file belongs to sample i.")
         return Material(texts, references=lines, protocol=named(references)), POOL
-    if len(lines) != len(texts):
-        raise UserError(f"{path} has {len(texts)} lines and {references} {len(lines)}: --paired needs one each.")
-    return Material(texts, references_by_item=[(line,) for line in lines], protocol=named(references)), PAIRED
+    answered = read_lines(sources) if sources is not None else None
+    for other, count in ((references, len(lines)), (sources, len(answered or texts))):
+        if count != len(texts):
+            raise UserError(f"{path} has {len(texts)} lines and {other} {count}: --paired needs one each.")
+    material = Material(
+        texts,
+        references_by_item=[(line,) for line in lines],
+        sources=None if answered is None else [(line,) for line in answered],
+        protocol=named(references),
+    )
+    return material, PAIRED if answered is None else (*PAIRED, *WITH_SOURCES)
 
 
 def named(references: Path) -> dict[str, str]:

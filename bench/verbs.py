@@ -280,17 +280,22 @@ def score_verb(asked: argparse.Namespace) -> int:
         fields=fields_of(asked.fields),
         allow_overlap=bool(asked.allow_overlap),
         references=Path(asked.references) if asked.references else None,
+        sources=Path(asked.sources) if asked.sources else None,
+        real=Path(asked.real) if asked.real else None,
         train=Path(asked.train) if asked.train else None,
         paired=asked.paired,
         names=asked.metrics,
         tokens=asked.tokens,
         protocol_name=asked.protocol,
+        device=asked.device,
+        workers=asked.workers,
     )
     if asked.json:
         print(json.dumps([score.as_dict() for score in scores], indent=1, ensure_ascii=False))
         return 0
+    width = max(len(score.score.metric) for score in scores)
     for score in scores:
-        print(score.line())
+        print(score.line(width))
         if asked.explain:
             print("\n".join(f"  {line}" for line in explained(score.score)[1:]))
     return 0

@@ -143,6 +143,25 @@ def test_your_own_text_is_one_flag_away(tmp_path: Path) -> None:
     assert "mine" in (tmp_path / "out" / "leaderboard.md").read_text()
 
 
+def test_real_text_and_sources_are_scored_beside_the_samples(tmp_path: Path) -> None:
+    for name, lines in {"samples": 3, "test": 5, "valid": 4, "short": 2}.items():
+        (tmp_path / name).write_text("".join(f"a {word} b c d\n" for word in "vwxyz"[:lines]))
+    samples, test, valid, short = (str(tmp_path / name) for name in ("samples", "test", "valid", "short"))
+    code, text = gantlet("score", samples, "--references", test, "--real", valid, "--metrics", "bleu-2,self-bleu-2")
+    assert code == 0, text
+    assert text.count(" real 0.") + text.count(" real 1.") == 2
+    assert "hyps:3" in text
+    code, text = gantlet("score", samples, "--references", test, "--real", short)
+    assert code == 2
+    assert "fewer than the 3 samples" in text
+    code, text = gantlet("score", samples, "--references", samples, "--paired", "--sources", samples)
+    assert code == 0, text
+    assert "novel-1" in text
+    assert "adver-suc" in text
+    code, text = gantlet("score", samples, "--references", test, "--sources", samples)
+    assert "--sources needs --paired" in text
+
+
 def test_a_protocol_by_name_and_in_words(tmp_path: Path) -> None:
     (tmp_path / "samples.txt").write_text("a b c\n\na c b\n")
     with gzip.open(tmp_path / "test.txt.gz", "wt") as file:

@@ -52,9 +52,9 @@ def language_model() -> LSTMLanguageModel:
     return net.eval()
 
 
-def new_game() -> Game:
+def new_game(batch: int = BATCH) -> Game:
     corpus = synthetic_corpus()
-    config = SeqGANConfig(batch=BATCH, rollouts=ROLLOUTS)
+    config = SeqGANConfig(batch=batch, rollouts=ROLLOUTS)
     return Game(corpus, config, NeuralGenerator(language_model(), corpus), FakeRun())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ from baselines.training.rollout import Rollouts, Sampled, roll_out, sample_with_
 from tasks.base import Corpus
 from tests.fakes import FakeRun
 from tests.speed.reference_seqgan import ReferenceDiscriminator, ReferenceGenerator, reference_rewards
+from tests.speed.test_speed_seqgan import new_game
 from tests.toys import conditional_corpus, free_corpus
 
 VOCAB, EOS = 13, 0
@@ -180,6 +183,23 @@ def test_rewards_equal_the_sequential_reference_on_the_same_draws(monkeypatch: p
     torch.testing.assert_close(rewards, expected, rtol=0, atol=1e-10)
     whole = game.discriminator(sampled.tokens).sigmoid()
     torch.testing.assert_close(rewards[:, -1], whole.detach())
+
+
+@pytest.mark.slow
+def test_rewards_equal_the_sequential_reference_at_the_papers_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """V = 5000, T = 20, 16 rollouts and the paper's discriminator; PAPER_BATCH=64 takes the paper's batch too."""
+    batch, (time, rollouts) = int(os.environ.get("PAPER_BATCH", "2")), (20, 16)
+    game = new_game(batch)
+    game.net.double().eval()
+    game.discriminator.double().eval()
+    sampled, _, _ = sample_for(game)
+    uniforms = torch.rand(batch, time - 1, rollouts, time, dtype=torch.double)
+    monkeypatch.setattr(game, "_uniforms", lambda *shape: uniforms)
+    generator, discriminator = ReferenceGenerator(game.net), ReferenceDiscriminator(game.discriminator).eval()
+    expected = reference_rewards(generator, discriminator, sampled.tokens, rollouts, uniforms)
+    rewards = game.rewards(sampled, (), None)
+    print(f"largest difference {(rewards - expected).abs().max():.1e}")
+    torch.testing.assert_close(rewards, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("corpus", [free_corpus(), conditional_corpus()], ids=["free", "conditional"])
