@@ -241,7 +241,8 @@ def _against_file(
 
 def named(references: Path) -> dict[str, str]:
     """References of equal number are not the same references: their name and hash go into the signature."""
-    return {"data": f"{references.name}#{hashlib.sha256(references.read_bytes()).hexdigest()[:8]}"}
+    name = references.name.encode("utf-8", "backslashreplace").decode()
+    return {"data": f"{name}#{hashlib.sha256(references.read_bytes()).hexdigest()[:8]}"}
 
 
 def _with_interval(score: Score) -> FileScore:

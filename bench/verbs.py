@@ -265,11 +265,15 @@ def score_verb(asked: argparse.Namespace) -> int:
     if asked.samples is None:
         return explain_protocol(asked)
     path = Path(asked.samples)
-    if (path / "cells").is_dir():
+    try:
+        is_run, is_cell, is_file = (path / "cells").is_dir(), (path / "cell.json").is_file(), path.is_file()
+    except OSError as error:  # a name that no file can have
+        raise UserError(f"{path}: {error.strerror}.") from None
+    if is_run:
         return rescore(RunStore(path))
-    if (path / "cell.json").is_file():
+    if is_cell:
         return rescore(RunStore(path.parents[1]), only=path.name)
-    if not path.is_file():
+    if not is_file:
         raise UserError(f"{path}: no such file or run directory.")
     from bench.scorefile import explained, score_file
 

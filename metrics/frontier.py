@@ -106,7 +106,9 @@ def all_matches(work: Workspace) -> list[tuple[Matches, Matches]]:
     sets = [material.real or (), *(material.sweep or {}).values()]
     found = []
     for texts in sets:
-        own = Workspace(dataclasses.replace(material, samples=texts, train=None))
+        # the pool is what the signature names: items' own references and sources belong to other samples
+        pooled = dataclasses.replace(material, samples=texts, train=None, references_by_item=None, sources=None)
+        own = Workspace(pooled)
         found.append((reference_matches(own), self_matches(own)))
     return found
 
