@@ -176,7 +176,7 @@ def score_file(
 
     def scored(each: Material) -> list[Score]:
         if compatible is not None:
-            return compatible.score(each, names)
+            return compatible.score(each, names, device)
         return metrics.score(each, list(names or wanted), device=device, workers=workers)
 
     scores = [_with_interval(score) for score in scored(material)]

@@ -98,12 +98,25 @@ class Material:
 class Workspace:
     """One material, and what its metrics have in common: each such thing is computed when first asked for.
 
-    It lives as long as one scoring; nothing outlasts it.
+    It lives as long as one scoring; nothing outlasts it. Where and by how many processes a value is found is no part of
+    the material, since it can't change the value.
+
+    Attributes:
+        asked: the metrics it is made for, where that is known: what a family can find at one go.
+        device: where n-grams are counted, as torch names it; None is NumPy.
+        workers: processes that a slow metric may use.
     """
 
-    def __init__(self, material: Material) -> None:
+    def __init__(
+        self, material: Material, asked: Sequence[str] = (), *, device: str | None = None, workers: int = 1
+    ) -> None:
         self.material = material
+        self.asked, self.device, self.workers = tuple(asked), device, workers
         self._kept: dict[Callable[..., Any], Any] = {}
+
+    def beside(self, material: Material) -> Workspace:
+        """A workspace for other material, on the same device and with as many processes."""
+        return Workspace(material, device=self.device, workers=self.workers)
 
     def shared(self, compute: Callable[[Workspace], Shared]) -> Shared:
         """What `compute(self)` gives, computed once."""

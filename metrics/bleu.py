@@ -52,8 +52,8 @@ def reference_matches(work: Workspace) -> Matches:
     material = work.material
     samples, references = work.shared(texts.samples), work.shared(texts.references)
     if material.references_by_item is not None:
-        return item_matches(samples, references, texts.owners(material))
-    return pool_matches(samples, references)
+        return item_matches(samples, references, texts.owners(material), device=work.device)
+    return pool_matches(samples, references, device=work.device)
 
 
 class Bleu(MeanMetric):

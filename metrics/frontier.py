@@ -108,7 +108,7 @@ def all_matches(work: Workspace) -> list[tuple[Matches, Matches]]:
     for texts in sets:
         # the pool is what the signature names: items' own references and sources belong to other samples
         pooled = dataclasses.replace(material, samples=texts, train=None, references_by_item=None, sources=None)
-        own = Workspace(pooled)
+        own = work.beside(pooled)
         found.append((reference_matches(own), self_matches(own)))
     return found
 

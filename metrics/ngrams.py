@@ -23,6 +23,7 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Index = npt.NDArray[np.signedinteger[Any]]
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 MAX_ORDER = 5
 
 
@@ -85,21 +86,29 @@ class Matches:
     closest: Ints
 
 
-def pool_matches(hypotheses: Sentences, references: Sentences, orders: int = MAX_ORDER) -> Matches:
-    """Every hypothesis against the same references (at least one)."""
+def pool_matches(
+    hypotheses: Sentences, references: Sentences, orders: int = MAX_ORDER, device: str | None = None
+) -> Matches:
+    """Every hypothesis against the same references (at least one).
+
+    Args:
+        device: where to count, as torch names it; None is NumPy. The values are the same.
+    """
     tokens, sentence = _join(hypotheses, references)
-    counts = _count(tokens, sentence, tokens, len(hypotheses), orders, _clip_by_pool(len(hypotheses)))
+    counts = _count(tokens, sentence, tokens, len(hypotheses), orders, pool=True, device=device)
     return Matches(counts, hypotheses.lengths, _closest(hypotheses.lengths, np.unique(references.lengths)))
 
 
-def others_matches(sentences: Sentences, orders: int = MAX_ORDER) -> Matches:
+def others_matches(sentences: Sentences, orders: int = MAX_ORDER, device: str | None = None) -> Matches:
     """Every sentence against all the others (at least one other); an equal sentence elsewhere counts as another."""
     tokens, sentence = _join(sentences)
-    counts = _count(tokens, sentence, tokens, len(sentences), orders, _clip_by_others)
+    counts = _count(tokens, sentence, tokens, len(sentences), orders, pool=False, device=device)
     return Matches(counts, sentences.lengths, _closest_other(sentences.lengths))
 
 
-def item_matches(hypotheses: Sentences, references: Sentences, owner: Ints, orders: int = MAX_ORDER) -> Matches:
+def item_matches(
+    hypotheses: Sentences, references: Sentences, owner: Ints, orders: int = MAX_ORDER, device: str | None = None
+) -> Matches:
     """Each hypothesis against its own references.
 
     Args:
@@ -109,7 +118,7 @@ def item_matches(hypotheses: Sentences, references: Sentences, owner: Ints, orde
     item = np.concatenate([np.arange(len(hypotheses)), owner])[sentence]
     # with the item in the first key, grams of different items never meet: the pool's rule is the item's
     first = item * (int(tokens.max(initial=0)) + 1) + tokens.astype(np.int64)
-    counts = _count(tokens, sentence, first, len(hypotheses), orders, _clip_by_pool(len(hypotheses)))
+    counts = _count(tokens, sentence, first, len(hypotheses), orders, pool=True, device=device)
     return Matches(counts, hypotheses.lengths, _closest_own(hypotheses.lengths, references.lengths, owner))
 
 
@@ -149,32 +158,56 @@ def _join(*parts: Sentences) -> tuple[Index, Index]:
     tokens = np.concatenate([part.flat for part in parts])
     lengths = np.concatenate([part.lengths for part in parts])
     width = np.int32 if max(len(tokens), len(lengths)) < 2**31 else np.int64
-    return tokens.astype(width), np.repeat(np.arange(len(lengths), dtype=width), lengths)
+    return tokens.astype(width, copy=False), np.repeat(np.arange(len(lengths), dtype=width), lengths)
 
 
-def _count(tokens: Index, sentence: Index, first: Index, items: int, orders: int, clip: _Clip) -> Ints:
+def _count(
+    tokens: Index, sentence: Index, first: Index, items: int, orders: int, *, pool: bool, device: str | None
+) -> Ints:
     """Clipped counts [items, orders]; `first` [positions] tells order-1 grams apart."""
+    if device is not None:
+        from metrics.ngrams_torch import clipped_counts
+
+        return clipped_counts(tokens, sentence, first, items, orders, pool=pool, device=device)
+    clip = _clip_by_pool(items) if pool else _clip_by_others
     counts = np.zeros((items, orders), dtype=np.int64)
     vocabulary = int(tokens.max(initial=0)) + 1
     positions, keys = np.arange(len(tokens), dtype=tokens.dtype), first.astype(np.int64)
     for order in range(orders):
         if len(keys) == 0:
             break
-        runs, element_gram, where = _group(keys, positions, sentence)
-        clipped, alive = clip(runs)
-        counts[:, order] = np.bincount(runs.sentence, weights=clipped, minlength=items)[:items]
+        counts[:, order], grams = _one_order(keys, positions, sentence, items, clip)
         if order + 1 == orders:
             break
-        grams = _renumber(len(tokens), element_gram, where, alive)
+        del keys, positions  # what is large goes as soon as it can: this is the place that sets the peak
         positions = np.flatnonzero((grams[:-1] >= 0) & (grams[1:] >= 0) & (sentence[:-1] == sentence[1:]))
         positions = positions.astype(tokens.dtype)
         # a gram of the next order: this order's gram, and the token that follows it
-        keys = grams[positions].astype(np.int64) * vocabulary + tokens[positions + order + 1]
+        keys = grams[positions].astype(np.int64)
+        del grams
+        keys *= vocabulary
+        keys += tokens[positions + (order + 1)]
     return counts
 
 
+def _one_order(keys: Ints, positions: Index, sentence: Index, items: int, clip: _Clip) -> tuple[Floats, Index]:
+    """Clipped counts [items]; at each position the number of a gram that may go on, without gaps, else -1."""
+    runs, element_gram, where = _group(keys, positions, sentence)
+    clipped, alive = clip(runs)
+    number = np.cumsum(alive, dtype=where.dtype) - 1
+    number[~alive] = -1
+    grams = np.full(len(sentence), -1, dtype=where.dtype)
+    grams[where] = number[element_gram]
+    del element_gram, where
+    counts: Floats = np.bincount(runs.sentence, weights=clipped, minlength=items)[:items].astype(np.float64)
+    return counts, grams
+
+
 def _group(keys: Ints, positions: Index, sentence: Index) -> tuple[_Runs, Index, Index]:
-    """Runs of equal (key, sentence); and, sorted by key, the gram number and the position of every element."""
+    """Runs of equal (key, sentence); and, sorted by key, the gram number and the position of every element.
+
+    The keys are sorted where they lie.
+    """
     keys, where = _sort(keys, positions)
     inside = sentence[where]
     new_gram, new_run = np.ones(len(keys), np.bool_), np.ones(len(keys), np.bool_)
@@ -183,9 +216,12 @@ def _group(keys: Ints, positions: Index, sentence: Index) -> tuple[_Runs, Index,
     new_run |= new_gram
     element_gram = np.cumsum(new_gram, dtype=positions.dtype)
     element_gram -= 1
-    start = np.flatnonzero(new_run)
-    count = np.diff(start, append=len(keys)).astype(positions.dtype)
-    return _Runs(element_gram[start], inside[start], count, np.flatnonzero(new_gram[start])), element_gram, where
+    start = np.flatnonzero(new_run).astype(positions.dtype)
+    count = np.empty_like(start)
+    np.subtract(start[1:], start[:-1], out=count[:-1])
+    count[-1] = len(keys) - start[-1]
+    first = np.flatnonzero(new_gram[start]).astype(positions.dtype)
+    return _Runs(element_gram[start], inside[start], count, first), element_gram, where
 
 
 def _sort(keys: Ints, positions: Index) -> tuple[Ints, Index]:
@@ -193,21 +229,14 @@ def _sort(keys: Ints, positions: Index) -> tuple[Ints, Index]:
     bits = int(positions[-1]).bit_length()
     if int(keys.max()).bit_length() + bits <= 63:
         # one sort of plain integers is several times faster than sorting an index
-        packed = keys << bits
-        packed |= positions
-        packed.sort()
-        return packed >> bits, (packed & ((1 << bits) - 1)).astype(positions.dtype)
+        keys <<= bits
+        keys |= positions
+        keys.sort()
+        where = np.bitwise_and(keys, (1 << bits) - 1, dtype=keys.dtype).astype(positions.dtype)
+        keys >>= bits
+        return keys, where
     order = np.argsort(keys, kind="stable")
     return keys[order], positions[order]
-
-
-def _renumber(size: int, element_gram: Index, where: Index, alive: Bools) -> Index:
-    """Gram number at each position, without gaps; -1 where no gram of this order can go on."""
-    number = np.cumsum(alive, dtype=where.dtype) - 1
-    number[~alive] = -1
-    grams = np.full(size, -1, dtype=where.dtype)
-    grams[where] = number[element_gram]
-    return grams
 
 
 def _clip_by_pool(items: int) -> _Clip:

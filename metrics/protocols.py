@@ -107,8 +107,8 @@ class Protocol:
     def names(self) -> tuple[str, ...]:
         return tuple(f"{part.family}-{n}" for part in self.parts for n in ORDERS)
 
-    def score(self, material: Material, names: Sequence[str] | None = None) -> list[Score]:
-        """All values of the protocol, or those named.
+    def score(self, material: Material, names: Sequence[str] | None = None, device: str | None = None) -> list[Score]:
+        """All values of the protocol, or those named; n-grams are counted on `device` (None: by NumPy).
 
         Raises:
             MetricError: a name that it doesn't have; or references by item, which it doesn't know.
@@ -121,7 +121,7 @@ class Protocol:
         whole = self._read(material)
         scores = []
         for part in self.parts:
-            work = Workspace(part.material(whole))
+            work = Workspace(part.material(whole), device=device)
             wanted = [f"{part.family}-{n}" for n in ORDERS if names is None or f"{part.family}-{n}" in names]
             scores += [part.metric(name).score(work) for name in wanted]
         return scores

@@ -85,14 +85,25 @@ def metric(name: str, registry: Mapping[str, str] = BUILTIN) -> Metric:
     return made
 
 
-def score(material: Material, names: Sequence[str], registry: Mapping[str, str] = BUILTIN) -> list[Score]:
+def score(
+    material: Material,
+    names: Sequence[str],
+    registry: Mapping[str, str] = BUILTIN,
+    *,
+    device: str | None = None,
+    workers: int = 1,
+) -> list[Score]:
     """One score a name, in the order asked; what several of them need is computed once.
 
+    Args:
+        device: where n-grams are counted, as torch names it (`cuda`); None is NumPy. The values are the same.
+        workers: processes that ROUGE of many items may use. The values are the same.
+
     Raises:
-        MetricError: an unknown name (before anything is computed), or an unknown tokeniser.
+        MetricError: an unknown name (before anything is computed), an unknown tokeniser, or no such device.
     """
     metrics = [metric(name, registry) for name in names]
-    work = Workspace(material)
+    work = Workspace(material, names, device=device, workers=workers)
     return [each.score(work) for each in metrics]
 
 

@@ -15,7 +15,7 @@ from metrics.tokenize import canonical
 
 def self_matches(work: Workspace) -> Matches:
     """All orders, shared by every Self-BLEU-n of the material."""
-    return others_matches(work.shared(texts.samples))
+    return others_matches(work.shared(texts.samples), device=work.device)
 
 
 class SelfBleu(MeanMetric):

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from baselines.sampling import chunk_rows
 
 MIN_ROWS = 128  # a chunk of fewer rows spends its time reading the weight matrix, whatever the cache would like
+COLUMNS = 1024  # of the vocabulary, at once, where there is no backward
+SAFE_MASS = 1e30  # a sum of exp from 1/1e30 to 1e30 has lost nothing to overflow or underflow in float32
 
 
 def cross_entropy(
@@ -36,13 +38,25 @@ def cross_entropy(
 
 @torch.no_grad()
 def log_probs(features: Tensor, output: nn.Linear, targets: Tensor) -> Tensor:
-    """Natural log-probability of each target: features [tokens, features], targets [tokens] -> [tokens]."""
-    size = chunk_rows(output.out_features, features.device)
-    parts = [features.new_zeros(0)]
-    for part, target in zip(torch.split(features, size), torch.split(targets, size), strict=True):
-        logits = output(part)
-        parts.append(logits.gather(1, target[:, None]).squeeze(1) - logits.logsumexp(1))
-    return torch.cat(parts)
+    """Natural log-probability of each target: features [tokens, features], targets [tokens] -> [tokens].
+
+    Blocks of some tokens by some of the vocabulary: a block is multiplied, and its exp summed, within the cache.
+    """
+    weight, bias = output.weight, output.bias
+    aim = (features * weight[targets]).sum(1) + bias[targets]
+    mass = torch.zeros_like(aim)
+    size = chunk_rows(COLUMNS, features.device)
+    memory = features.new_empty(min(size, len(features)) * min(COLUMNS, len(weight)))
+    for x, total in zip(torch.split(features, size), torch.split(mass, size), strict=True):
+        for part, shift in zip(torch.split(weight, COLUMNS), torch.split(bias, COLUMNS), strict=True):
+            block = memory[: len(x) * len(part)].view(len(x), len(part))
+            total += torch.addmm(shift, x, part.t(), out=block).exp_().sum(1)
+    found: Tensor = aim - mass.log()
+    # that was exp as it is, without the largest logit taken off: where it left the range of float32, with it
+    lost = (~((mass > 1 / SAFE_MASS) & (mass < SAFE_MASS))).nonzero().squeeze(1)
+    for rows in torch.split(lost, chunk_rows(len(weight), features.device)):
+        found[rows] = aim[rows] - output(features[rows]).logsumexp(1)
+    return found.clamp_(max=0)  # the two parts are rounded apart
 
 
 class _CrossEntropy(torch.autograd.Function):

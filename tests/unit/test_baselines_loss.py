@@ -6,7 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from baselines.sampling import CACHE_ELEMENTS
 from baselines.training import loss as module
 from baselines.training.loss import cross_entropy, log_probs
 
@@ -15,6 +17,7 @@ from baselines.training.loss import cross_entropy, log_probs
 def chunked(request, monkeypatch):
     """Chunks of few rows, so that there are many: the floor of 128 rows is for speed alone."""
     monkeypatch.setattr(module, "MIN_ROWS", 1)
+    monkeypatch.setattr(module, "COLUMNS", 5)
     monkeypatch.setattr(module, "chunk_rows", lambda *_: request.param)
 
 
@@ -75,3 +78,34 @@ def test_log_probs_of_targets():
     expected = output(x).log_softmax(-1).gather(1, targets[:, None]).squeeze(1)
     assert torch.allclose(log_probs(x, output, targets), expected, rtol=1e-12, atol=1e-12)
     assert log_probs(x[:0], output, targets[:0]).shape == (0,)
+
+
+@pytest.mark.usefixtures("chunked")
+def test_log_probs_where_exp_leaves_the_range_of_float32():
+    """Rows far above, far below and in between, against float64."""
+    x, output, targets, _ = problem(torch.float32)
+    with torch.no_grad():
+        output.bias.fill_(1.0)
+        shift = torch.tensor([0.0, 300.0, -300.0]).repeat(len(x))[: len(x), None]
+        x = torch.cat([x, shift], 1)
+        output.weight = nn.Parameter(torch.cat([output.weight, torch.ones(output.out_features, 1)], 1))
+        expected = F.linear(x.double(), output.weight.double(), output.bias.double()).log_softmax(1)
+        found = log_probs(x, output, targets)
+    assert found.isfinite().all()
+    assert torch.allclose(found.double(), expected.gather(1, targets[:, None]).squeeze(1), atol=1e-3)
+
+
+def test_log_probs_never_hold_all_logits():
+    """Nothing of [tokens, vocab] is made: the largest tensor on the way is a block."""
+    seen = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            seen.append(result.numel() if isinstance(result, torch.Tensor) else 0)
+            return result
+
+    output, features, targets = nn.Linear(4, 3000), torch.randn(2000, 4), torch.randint(3000, (2000,))
+    with Watch():
+        log_probs(features, output, targets)
+    assert 4 * 2000 < max(seen) <= CACHE_ELEMENTS < 2000 * 3000

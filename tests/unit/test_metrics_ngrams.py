@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nltk.translate.bleu_score import SmoothingFunction
+from nltk.translate.bleu_score import sentence_bleu as nltk_bleu
 
+from metrics.bleu import sentence_bleu
 from metrics.ngrams import Encoder, _sort, distinct, item_matches, others_matches, pool_matches
+from tests.fresh import fresh_seed
 
 ORDERS = 5
 sentence = st.lists(st.sampled_from("abc"), max_size=9)
@@ -74,6 +78,21 @@ def test_zipf_text_with_duplicates_and_lengths_that_occur_once(seed):
     first, second = sentences[:half], sentences[half:]
     assert_same(others_matches(encoder.encode(sentences)), sentences, lambda i: sentences[:i] + sentences[i + 1 :])
     assert_same(pool_matches(encoder.encode(first), encoder.encode(second)), first, lambda i: second)
+
+
+@pytest.mark.parametrize("place", ["shortest", "between", "longest"])
+def test_self_bleu_of_a_sentence_whose_length_no_other_has_is_nltks(place):
+    """fast-bleu 0.0.90 goes wrong there: 4 words among others of 9 get no penalty, where NLTK has exp(1 - 9/4)."""
+    rng = np.random.default_rng([fresh_seed(), len(place)])
+    lengths = {"shortest": [4, 9, 9, 12], "between": [3, 3, 7, 12, 12], "longest": [5, 5, 8, 8, 15]}[place]
+    sentences = [[str(t) for t in np.minimum(rng.zipf(1.5, size), 9)] for size in lengths]
+    matches = others_matches(Encoder().encode(sentences))
+    for n in range(2, 6):
+        for i, found in enumerate(sentence_bleu(matches, n)):
+            others = sentences[:i] + sentences[i + 1 :]
+            assert found == pytest.approx(
+                nltk_bleu(others, sentences[i], (1 / n,) * n, SmoothingFunction().method1), abs=1e-12
+            )
 
 
 @pytest.mark.parametrize("wide", [False, True])

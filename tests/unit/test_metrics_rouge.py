@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from metrics import Material, score
+from metrics import Material, rouge, score
 from metrics.signature import parse
+from tests.fresh import fresh_seed
 
 NAMES = ["rouge-1", "rouge-2", "rouge-l", "rouge-lsum"]
 TYPES = ["rouge1", "rouge2", "rougeL", "rougeLsum"]
@@ -70,3 +71,46 @@ def test_signature_says_how():
 def test_missing():
     (result,) = score(Material(["a"], ["a"]), ["rouge-1"])
     assert result.reason == "no references by item given"
+
+
+def paragraphs(count):
+    rng = random.Random(fresh_seed())
+    samples = [line(rng, rng.randint(0, 3)) for _ in range(count)]
+    return samples, [[line(rng, rng.randint(1, 2)) for _ in range(rng.randint(1, 2))] for _ in range(count)]
+
+
+@pytest.mark.parametrize("tokens", ["word-lower", "char"])
+def test_processes_find_the_same_values(tokens, monkeypatch):
+    monkeypatch.setattr(rouge, "ENOUGH", 10)
+    monkeypatch.setattr(rouge, "_cores", lambda: 2)
+    asked = []
+    ask = rouge._ask_process
+    monkeypatch.setattr(rouge, "_ask_process", lambda task: asked.append(task) or ask(task))
+    samples, answers = paragraphs(41)
+    samples[3], answers[3] = "\ud800 é\u2028", ("\ud800 e",)  # also what no encoding takes
+    material = Material(samples, references_by_item=answers, tokens=tokens)
+    alone, shared = score(material, NAMES), score(material, NAMES, workers=2)
+    assert len(asked) == 2  # all four at one go, half of the items each
+    for one, other in zip(alone, shared, strict=True):
+        assert np.array_equal(one.stats, other.stats)
+        assert (one.value, one.signature) == (other.value, other.signature)
+
+
+def test_where_no_process_starts_the_values_are_there_all_the_same(monkeypatch):
+    monkeypatch.setattr(rouge, "ENOUGH", 10)
+    monkeypatch.setattr(rouge, "_cores", lambda: 2)
+    samples, answers = paragraphs(20)
+    material = Material(samples, references_by_item=answers)
+    alone = score(material, NAMES)
+    for broken in ("/nowhere/python", "/bin/false"):
+        monkeypatch.setattr(rouge.sys, "executable", broken)
+        for one, other in zip(alone, score(material, NAMES, workers=2), strict=True):
+            assert np.array_equal(one.stats, other.stats)
+
+
+def test_few_items_and_one_worker_start_no_process(monkeypatch):
+    monkeypatch.setattr(rouge, "_ask_process", None)
+    samples, answers = paragraphs(12)
+    score(Material(samples, references_by_item=answers), ["rouge-1"], workers=8)
+    monkeypatch.setattr(rouge, "ENOUGH", 10)
+    score(Material(samples, references_by_item=answers), ["rouge-1"], workers=1)
