@@ -13,10 +13,10 @@ test: $(STAMP)  ## lint, types, all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 quick: $(STAMP)  ## a developer's inner loop, under a minute
-	$(BIN)/pytest -n 2 -m "not slow"
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"
 
 speed: $(STAMP)  ## benchmarks, as ratios against references in the same run
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/speed --benchmark-only --benchmark-disable-gc -p no:xdist -m speed -s
