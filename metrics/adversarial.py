@@ -148,15 +148,17 @@ class MachineMachine(Adversarial):
 class HumanRandom(Adversarial):
     """`adver-human-random`: a control: how well the evaluator sees that a reply fits what it answers."""
 
-    higher_is_better = False
     summary = "control: error of the evaluator on human replies against human replies to something else; should be 0"
     scenario = staticmethod(human_random)
 
 
 class MachineRandom(Adversarial):
-    """`adver-machine-random`: the *accuracy* that the paper reports, so that random talk is not taken for success."""
+    """`adver-machine-random`: the *accuracy* that the paper reports, so that random talk is not taken for success.
 
-    higher_is_better = True
+    No end of it is good: a machine that fits what it answers is told from random human talk, but so is one that says
+    the same to everything.
+    """
+
     summary = "accuracy of the evaluator on machine replies against random human ones; low: as good as random"
     scenario = staticmethod(machine_random)
 
@@ -168,10 +170,10 @@ class Reliability(Adversarial):
     """`adver-ere`: evaluator reliability error, the mean distance of its error from what it should be.
 
     Over human-human (0.5), machine-machine (0.5) and human-random (0), of equal weight. Machine-random is not among
-    them, since nobody knows what its error should be.
+    them, since nobody knows what its error should be. It says how far the evaluator is to be trusted; it ranks no
+    method.
     """
 
-    higher_is_better = False
     summary = "evaluator reliability error: mean distance of its errors from what they should be in the controls"
     limits = (0.0, 2.0 / 3.0)
     examinations = ((human_human, 0.5), (machine_machine, 0.5), (human_random, 0.0))
