@@ -7,7 +7,7 @@ is handed how it goes and where it can be interrupted.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -37,39 +37,46 @@ class BaselineConfig(BaseModel):
 class Decoding:
     """How text is drawn from a model: `greedy`, `sample` (at a temperature) or `beam` (with length normalisation).
 
-    The score of a beam hypothesis is its log-probability over `length ** length_penalty` (`</s>` counted).
+    The score of a beam hypothesis is its log-probability over `length ** length_penalty` (`</s>` counted). With
+    `unknown` False the token `<unk>` is never emitted: its probability is 0 and the others' are scaled up.
     """
 
     method: Literal["greedy", "sample", "beam"] = "sample"
     temperature: float = 1.0
     beam_size: int = 1
     length_penalty: float = 1.0
+    unknown: bool = True
 
     @classmethod
     def parse(cls, text: str) -> Decoding:
-        """From `greedy`, `sample`, `sample@0.8`, `beam5`, `beam5@0.6` (the length penalty)."""
-        head, _, tail = text.partition("@")
+        """From `greedy`, `sample`, `sample@0.8`, `beam5`, `beam5@0.6` (the length penalty); `/no-unk` may follow."""
+        name, _, option = text.partition("/")
+        head, _, tail = name.partition("@")
+        unknown = option != "no-unk"
         try:
+            if unknown and "/" in text:
+                raise ValueError(option)
             if head == "greedy" and not tail:
-                return cls("greedy")
+                return cls("greedy", unknown=unknown)
             if head == "sample":
                 temperature = float(tail or 1.0)
                 if temperature > 0:
-                    return cls("sample", temperature)
+                    return cls("sample", temperature, unknown=unknown)
             if head.startswith("beam"):
                 size = int(head[4:])
                 if size >= 1:
-                    return cls("beam", beam_size=size, length_penalty=float(tail or 1.0))
+                    return cls("beam", beam_size=size, length_penalty=float(tail or 1.0), unknown=unknown)
         except ValueError:
             pass
-        raise ValueError(f'decoding "{text}" is none of: greedy, sample, sample@TEMPERATURE, beamN, beamN@PENALTY')
+        raise ValueError(
+            f'decoding "{text}" is none of: greedy, sample, sample@TEMPERATURE, beamN, beamN@PENALTY, '
+            "each with or without /no-unk behind it"
+        )
 
     def __str__(self) -> str:
-        if self.method == "greedy":
-            return "greedy"
-        if self.method == "sample":
-            return f"sample@{self.temperature:g}"
-        return f"beam{self.beam_size}@{self.length_penalty:g}"
+        names = {"greedy": "greedy", "sample": f"sample@{self.temperature:g}"}
+        name = names.get(self.method, f"beam{self.beam_size}@{self.length_penalty:g}")
+        return name if self.unknown else f"{name}/no-unk"
 
 
 class NotTractable(Exception):
@@ -102,6 +109,46 @@ class Generator(Protocol):
     def state_dict(self) -> Mapping[str, Any]: ...
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
+
+
+@runtime_checkable
+class Infiller(Protocol):
+    """What a generator that fills blanks in a given text offers besides."""
+
+    def infill(
+        self, tokens: Ragged, blanks: npt.NDArray[np.bool_], *, temperature: float, rng: torch.Generator
+    ) -> Ragged:
+        """The texts with their blanks filled; given tokens and all lengths stay exactly as they are.
+
+        Args:
+            tokens: what stands at a blank is never read.
+            blanks: aligned with `tokens.flat`, True where a token is to be drawn.
+        """
+        ...
+
+
+@runtime_checkable
+class TextGenerator(Protocol):
+    """A generator with a tokenizer of its own, for free tasks: text is what it gives and what it is asked about.
+
+    Attributes:
+        token_unit: name and hash of its tokenizer, the unit in which its likelihoods are counted: part of their
+            signature, since those of other units can't be compared.
+    """
+
+    token_unit: str
+
+    def sample_texts(self, n: int, *, temperature: float, rng: torch.Generator) -> list[str]:
+        """`n` texts by ancestral sampling."""
+        ...
+
+    def text_log_probs(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Of each text, its end included: the natural log-probability at temperature 1, and the number of tokens.
+
+        Returns:
+            Sums [n], in nats, and tokens [n].
+        """
+        ...
 
 
 class Run(Protocol):
@@ -156,6 +203,7 @@ class Baseline(ABC):
     Attributes:
         version: goes up whenever the same config and seed would give another result.
         adversarial: trains against a discriminator; its table row shows the pre-training scores beside the final.
+        decodings: besides those of the task: how the method's own publication draws text. Free tasks: samples alone.
         budgets: presets of `Config` by budget; a key `small/translation` or `small/conditional` refines `small`.
     """
 
@@ -164,6 +212,7 @@ class Baseline(ABC):
     summary: ClassVar[str] = ""
     source: ClassVar[str] = ""
     adversarial: ClassVar[bool] = False
+    decodings: ClassVar[tuple[str, ...]] = ()
     Config: ClassVar[type[BaselineConfig]] = BaselineConfig
     budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
@@ -181,6 +230,13 @@ class Baseline(ABC):
     def supports(self, corpus: Corpus) -> str | None:  # noqa: ARG002 - the default takes every corpus
         """None, or the reason why this method can't be trained on this corpus; the table shows it."""
         return None
+
+    def track(self) -> str:
+        """`scratch`, or `pretrained` where the model comes with what it learnt from other data.
+
+        Rows of different tracks never share a ranking.
+        """
+        return "scratch"
 
     def pretraining(self, corpus: Corpus) -> Mapping[str, Any] | None:  # noqa: ARG002
         """The spec this method will ask `Run.pretrained` for, if any, so that a scheduler can run it once first."""

@@ -61,6 +61,7 @@ class NeuralGenerator(nn.Module):
         self.net, self.batch = net, batch
         eos = None if corpus.fixed_length else corpus.vocab.eos
         self.limits = Limits(corpus.vocab.bos, eos, corpus.fixed_length or corpus.max_target_length)
+        self.unknown = corpus.vocab.unk
         self.collator = Collator.of(corpus)
 
     @property
@@ -80,7 +81,8 @@ class NeuralGenerator(nn.Module):
         size = max(1, self.batch // (4 * decoding.beam_size))
         order = np.argsort(sources.lengths, kind="stable")
         parts = []
-        with _evaluating(self.net):
+        forbidden = None if decoding.unknown else self.unknown
+        with _evaluating(self.net), _never(self.net, forbidden):
             for start in range(0, len(order), size):
                 rows = order[start : start + size]
                 memory = self._encode(sources.take(rows))
@@ -116,6 +118,20 @@ class NeuralGenerator(nn.Module):
         batch = self.collator.batch(targets, None, self.device)
         features = self.net(batch.inputs, self._encode(sources))
         return log_probs(features[batch.inside], self.net.output, batch.targets[batch.inside]).double().cpu().numpy()
+
+
+@contextmanager
+def _never(net: AutoregressiveNet, token: int | None) -> Iterator[None]:
+    """The token has probability 0 inside; None forbids nothing."""
+    if token is None:
+        yield
+        return
+    kept = net.output.bias.data[token].clone()
+    net.output.bias.data[token] = float("-inf")
+    try:
+        yield
+    finally:
+        net.output.bias.data[token] = kept
 
 
 @contextmanager

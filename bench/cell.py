@@ -127,6 +127,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
         "kind": corpus.kind,
         "primary": task.primary,
         "adversarial": bool(prepared.baseline and prepared.baseline.adversarial),
+        "track": prepared.baseline.track() if prepared.baseline else "scratch",
         "rows": {name: len(split) for name, split in corpus.splits.items()},
         "vocabulary": {"size": corpus.vocab.size, "hash": corpus.vocab.hash},
         "counts": {name: dict(counts) for name, counts in corpus.counts.items()},

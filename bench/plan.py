@@ -6,12 +6,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from baselines.merging import merge
 from bench.config import CellSpec, Grid, content_hash
 from bench.errors import UserError, did_you_mean
 from bench.registry import baseline_registry, make_task, plugin_hash, task_registry, validated
+
+if TYPE_CHECKING:
+    from baselines.base import Baseline
+    from tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def plan_task(grid: Grid, name: str) -> TaskPlan:
         wants = cls(config).pretraining(corpus)
         for seed in grid.seeds:
             spec = CellSpec(
-                **shared,
+                **{**shared, "decodings": grid.decodings or _own_decodings(task, cls)},
                 baseline=baseline,
                 baseline_version=cls.version,
                 config=config.model_dump(mode="json"),
@@ -120,6 +124,11 @@ def plan_task(grid: Grid, name: str) -> TaskPlan:
             shares = content_hash([dict(wants), name, seed]) if wants is not None else None
             cells.append(PlannedCell(spec, shares))
     return TaskPlan(name, corpus.label, tuple(cells), corpus.warnings, corpus.counts)
+
+
+def _own_decodings(task: Task, method: type[Baseline]) -> tuple[str, ...]:
+    """The task's and the method's; () where the method has none of its own and the task's stand."""
+    return (*task.decodings, *method.decodings) if method.decodings else ()
 
 
 def _check_decodings(decodings: Sequence[str]) -> None:

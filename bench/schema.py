@@ -11,6 +11,7 @@ from bench.config import CellSpec
 
 SCHEMA_VERSION = 1
 Status = Literal["done", "failed", "diverged", "unsupported", "missing"]
+AXES = ("bleu-", "self-bleu-", "nll-oracle")  # families that samples drawn for the frontier alone are scored on
 
 
 class ScoreRow(BaseModel):
@@ -25,9 +26,9 @@ class ScoreRow(BaseModel):
     baseline: str  # a method, or a reference row: `real`, `shuffled`, `uniform`
     config_hash: str
     seed: int | None
-    stage: str  # pretrain | final
+    stage: str  # final, or an earlier one that was kept: pretrain, maskmle
     split: str  # test, or an extra test set
-    decoding: str  # greedy, sample@1, beam5@1
+    decoding: str  # greedy, sample@1, beam5@1, greedy/no-unk
     metric: str
     value: float  # NaN with a reason where it could not be computed
     ci_low: float  # 95 % interval over items; NaN where there is none
@@ -43,6 +44,7 @@ class ScoreRow(BaseModel):
     peak_memory_mb: float
     parameters: int
     cell: str
+    track: str = "scratch"  # or `pretrained`: weights, or text, from beyond the task's training split
 
     @field_serializer("value", "ci_low", "ci_high", "train_seconds", "peak_memory_mb", when_used="json")
     def _nan_to_null(self, value: float) -> float | None:
@@ -69,4 +71,5 @@ def row_head(about: dict[str, Any], cell: str) -> dict[str, Any]:
         "config_hash": spec.config_hash,
         "seed": spec.seed,
         "cell": cell,
+        "track": about.get("track", "scratch"),
     }

@@ -11,12 +11,11 @@ import numpy.typing as npt
 import metrics
 from baselines.base import Decoding
 from bench.config import CellSpec
+from bench.schema import AXES
 from bench.seeding import seed_for
 from bench.stats import bootstrap_interval
 from metrics.base import LogProbs, Material, Score
 from tasks.base import Corpus, Ragged, Task
-
-AXES = ("bleu-", "self-bleu-", "nll-oracle")
 
 
 @dataclass(frozen=True)
@@ -75,22 +74,28 @@ def score_everything(
         values += [_value(likelihood.stage, likelihood.split, "", score, spec) for score in scores]
     if spec.baseline != "real":  # real text is the point that curves are measured from
         names = [name for name in task.metrics if "sweep" in metrics.metric(name).needs]
-        scores = metrics.score(sweep_material(task, corpus, sets), names)
+        scores = metrics.score(sweep_material(task, corpus, sets, spec.temperatures), names)
         values += [_value("final", "test", "", score, spec) for score in scores]
     return values
 
 
-def sweep_material(task: Task, corpus: Corpus, sets: Sequence[SampleSet]) -> Material:
+def sweep_material(
+    task: Task, corpus: Corpus, sets: Sequence[SampleSet], temperatures: Sequence[float] = ()
+) -> Material:
     """What the frontier reads: the final model's samples by temperature, and real text of the same size.
 
-    Text that no model made has one point and no temperature.
+    Text that no model made has one point and no temperature. Samples at other than the `temperatures` asked for, which
+    a method's own publication may want, are no part of the curve; without `temperatures` all samples are.
     """
+    asked = {str(Decoding("sample", temperature)) for temperature in temperatures}
     swept: dict[str, Sequence[str]] = {}
     for samples in sets:
         if samples.stage == "final" and samples.split == "test":
             decoding = Decoding.parse(samples.decoding) if samples.decoding else None
-            if decoding is None or decoding.method == "sample":
-                swept[f"{decoding.temperature:g}" if decoding else ""] = samples.texts
+            if decoding is None:
+                swept[""] = samples.texts
+            elif decoding.method == "sample" and (not asked or samples.decoding in asked):
+                swept[f"{decoding.temperature:g}"] = samples.texts
     ordered = dict(sorted(swept.items(), key=lambda pair: float(pair[0] or 0)))
     valid = corpus.splits["valid"].examples if corpus.oracle is None else ()
     size = max((len(texts) for texts in swept.values()), default=0)
@@ -142,7 +147,9 @@ def decoding_field(decoding: str) -> dict[str, str]:
     if not decoding:
         return {}
     parsed = Decoding.parse(decoding)
-    return {"T": f"{parsed.temperature:g}"} if parsed.method == "sample" else {"dec": str(parsed)}
+    if parsed.method == "sample" and parsed.unknown:
+        return {"T": f"{parsed.temperature:g}"}
+    return {"dec": str(parsed)}
 
 
 def _value(stage: str, split: str, decoding: str, score: Score, spec: CellSpec) -> Value:

@@ -46,7 +46,8 @@ class Summarization(Task):
         *("novel-1", "novel-2", "length", "length-ratio", "unk"),
     )
     primary = "rouge-1"
-    decodings = ("greedy", "beam4")
+    # titles coin names: where `<unk>` is the likeliest word, the second likeliest is what a reader can use
+    decodings = ("greedy", "beam4", "greedy/no-unk", "beam4/no-unk")
     provenance = Provenance(
         "https://arxiv.org (sum_arxiv), https://github.com/allenai/scitldr, https://github.com/ydli-ai/CSL, "
         "https://en.wikinews.org (sum_wikinews); hub: abisee/cnn_dailymail 3.0.0",

@@ -1,7 +1,8 @@
 """From rows of values to tables: which values stand in one column, which in one line, and which in no table together.
 
-One table holds one (task, data, split, decoding). A column is one metric *with one signature*, so that two numbers in a
-column are always the same measurement. A line is one method with one configuration at one stage, over its seeds.
+One table holds one (task, data, track, split, decoding): what was trained on the task's own text alone is never ranked
+with what began from weights of elsewhere. A column is one metric *with one signature*, so that two numbers in a column
+are always the same measurement. A line is one method with one configuration at one stage, over its seeds.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from typing import TypeVar
 
 from bench.errors import UserError
 from bench.report.longfile import cell_order
-from bench.schema import ScoreRow
+from bench.schema import AXES, ScoreRow
 from bench.stats import mean_interval
 from metrics.signature import differences
 
 # rows that no method made: those that say how good good is, and those that say how bad bad is
 TOP_ROWS: Mapping[str, str] = MappingProxyType({"entropy": "the oracle's entropy", "real": "held-out text"})
-FLOOR_ROWS: Mapping[str, str] = MappingProxyType({"ngram": "floor", "shuffled": "floor", "uniform": "floor"})
+FLOOR_ROWS: Mapping[str, str] = MappingProxyType({"shuffled": "floor", "uniform": "floor"})
 REFERENCE_ROWS: Mapping[str, str] = MappingProxyType({**TOP_ROWS, **FLOOR_ROWS})
 
 DECODING_FIELDS = frozenset({"T", "dec"})  # text that no model made has neither
 FAILURES = ("failed", "diverged", "unsupported")
 NO_SEED = -1
+SCRATCH = "scratch"
+FINAL = "final"
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -83,7 +86,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Line:
-    """One method, configuration and stage; `before` are its values after pre-training, where it has any."""
+    """One method, configuration and stage; `before` are its values at the stage before, where one was kept."""
 
     baseline: str
     config_hash: str
@@ -94,6 +97,11 @@ class Line:
     failures: tuple[Failure, ...]
     costs: Costs
     before: Line | None = None
+
+    @property
+    def earlier(self) -> tuple[Line, ...]:
+        """The stages before this one, the latest first."""
+        return () if self.before is None else (self.before, *self.before.earlier)
 
     @property
     def is_reference(self) -> bool:
@@ -119,6 +127,17 @@ class Table:
     decoding: str
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
+    track: str = SCRATCH
+
+    @property
+    def section(self) -> tuple[str, int, str, str, str]:
+        """What tables that differ in split and decoding alone have in common."""
+        return self.task, self.task_version, self.data, self.origin, self.track
+
+    @property
+    def provenance(self) -> str:
+        """Where the text, and the first weights, came from."""
+        return self.origin if self.track == SCRATCH else f"{self.origin}, {self.track} track"
 
     @property
     def primary(self) -> tuple[Column, ...]:
@@ -140,15 +159,25 @@ def build(rows: Iterable[ScoreRow]) -> list[Table]:
     """
     tables = []
     for group in _group(sorted(rows, key=cell_order), lambda row: (row.task, row.task_version, row.data, row.origin)):
-        failures = [row for row in group if is_failure(row)]
-        scored = [row for row in group if not is_failure(row)]
-        splits = sorted(_distinct(row.split for row in scored), key=lambda split: split != "test")
-        for split in splits or ["test"]:
-            here = [row for row in scored if row.split == split]
-            # a likelihood, or real text, doesn't depend on the decoding and stands in the table of each
-            for decoding in _distinct(row.decoding for row in here if row.decoding) or [""]:
-                chosen = [row for row in here if row.decoding in ("", decoding)]
-                tables.append(_table(chosen, failures, split, decoding))
+        methods = [row for row in group if row.baseline not in REFERENCE_ROWS]
+        tracks = sorted(_distinct(row.track for row in methods), key=lambda track: track != SCRATCH) or [SCRATCH]
+        for track in tracks:
+            tables += _of_track([row for row in group if row.track == track or row.baseline in REFERENCE_ROWS], track)
+    return tables
+
+
+def _of_track(rows: Sequence[ScoreRow], track: str) -> list[Table]:
+    """Reference text stands in the tables of every track."""
+    tables = []
+    failures = [row for row in rows if is_failure(row)]
+    scored = [row for row in rows if not is_failure(row)]
+    splits = sorted(_distinct(row.split for row in scored), key=lambda split: split != "test")
+    for split in splits or ["test"]:
+        here = [row for row in scored if row.split == split]
+        # a likelihood, or real text, doesn't depend on the decoding and stands in the table of each
+        for decoding in _distinct(row.decoding for row in here if row.decoding) or [""]:
+            chosen = [row for row in here if row.decoding in ("", decoding)]
+            tables.append(_table(chosen, failures, split, decoding, track))
     return tables
 
 
@@ -158,13 +187,21 @@ def is_failure(row: ScoreRow) -> bool:
 
 
 def shown(tables: Sequence[Table]) -> list[Table]:
-    """Those that people read. Of samples at several temperatures only T = 1 has a table; the others make curves."""
+    """Those that people read. Of samples at several temperatures only T = 1, and what a method draws by its own rule
+    (LeakGAN's inverse temperature), has a table; the others make curves."""
     kept = []
-    for group in _group(tables, lambda table: (table.task, table.task_version, table.data, table.origin, table.split)):
+    for group in _group(tables, lambda table: (table.section, table.split)):
         samples = [table for table in group if table.decoding.startswith("sample@")]
         chosen = next((table for table in samples if table.decoding == "sample@1"), samples[0] if samples else None)
-        kept += [table for table in group if table is chosen or table not in samples]
+        swept = [table for table in samples if table is not chosen and _only_for_a_curve(table)]
+        kept += [table for table in group if table not in swept]
     return kept
+
+
+def _only_for_a_curve(table: Table) -> bool:
+    """Its samples were scored on the axes of the frontier alone."""
+    drawn = [column for column in table.columns if "|T:" in column.signature]
+    return all(column.metric.startswith(AXES) for column in drawn)
 
 
 def curve_of(table: Table, tables: Sequence[Table]) -> list[Table]:
@@ -174,10 +211,10 @@ def curve_of(table: Table, tables: Sequence[Table]) -> list[Table]:
     same = [
         each
         for each in tables
-        if (each.task, each.task_version, each.data, each.origin, each.split)
-        == (table.task, table.task_version, table.data, table.origin, table.split)
-        and each.decoding.startswith("sample@")
+        if (each.section, each.split) == (table.section, table.split) and each.decoding.startswith("sample@")
     ]
+    if table.decoding != "sample@1" and any(each.decoding == "sample@1" for each in same):
+        return []
     return sorted(same, key=lambda each: float(each.decoding.removeprefix("sample@")))
 
 
@@ -187,7 +224,7 @@ def on_an_axis(metric: str, table: Table) -> bool:
     return metric in primary or metric.removeprefix("self-") in primary
 
 
-def _table(rows: list[ScoreRow], failures: list[ScoreRow], split: str, decoding: str) -> Table:
+def _table(rows: list[ScoreRow], failures: list[ScoreRow], split: str, decoding: str, track: str) -> Table:
     first = (rows or failures)[0]
     columns = _columns(rows)
     groups = _group([*rows, *failures], lambda row: (row.baseline, row.config_hash))
@@ -195,7 +232,8 @@ def _table(rows: list[ScoreRow], failures: list[ScoreRow], split: str, decoding:
         name for name in _distinct(g[0].baseline for g in groups) if sum(g[0].baseline == name for g in groups) > 1
     }
     lines = [_line(group, columns, group[0].baseline in several) for group in groups]
-    return Table(first.task, first.task_version, first.data, first.origin, split, decoding, columns, tuple(lines))
+    about = (first.task, first.task_version, first.data, first.origin)
+    return Table(*about, split, decoding, columns, tuple(lines), track)
 
 
 def _columns(rows: Sequence[ScoreRow]) -> tuple[Column, ...]:
@@ -241,8 +279,8 @@ def _column_of(row: ScoreRow, columns: Sequence[Column]) -> Column:
 
 def _line(rows: list[ScoreRow], columns: Sequence[Column], tell_config: bool) -> Line:
     scored = [row for row in rows if not is_failure(row)]
-    final = [row for row in scored if row.stage != "pretrain"]
-    before = [row for row in scored if row.stage == "pretrain"]
+    final = [row for row in scored if row.stage == FINAL]
+    before = [row for row in scored if row.stage != FINAL]
     first = rows[0]
     label = f"{first.baseline} #{first.config_hash}" if tell_config else first.baseline
 
@@ -251,8 +289,16 @@ def _line(rows: list[ScoreRow], columns: Sequence[Column], tell_config: bool) ->
         values = _values(chosen, columns)
         return Line(first.baseline, first.config_hash, label, stage, values, seeds, failures, _costs(chosen), earlier)
 
-    earlier = line("pretrain", before, (), None) if before else None
-    return line("final", final, _failures(rows, {_seed(row) for row in final}), earlier)
+    earlier = None
+    for stage, kept in _by_stage(before):
+        earlier = line(stage, kept, (), earlier)
+    return line(FINAL, final, _failures(rows, {_seed(row) for row in final}), earlier)
+
+
+def _by_stage(rows: Sequence[ScoreRow]) -> list[tuple[str, list[ScoreRow]]]:
+    """Pre-training first, then the others in the order of the rows."""
+    groups = [(group[0].stage, group) for group in _group(rows, lambda row: row.stage)]
+    return sorted(groups, key=lambda pair: pair[0] != "pretrain")
 
 
 def _values(rows: Sequence[ScoreRow], columns: Sequence[Column]) -> dict[Column, Value]:

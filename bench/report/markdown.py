@@ -38,12 +38,12 @@ def render(tables: Sequence[Table], heading: str) -> str:
     title, _, rest = heading.strip().partition("\n")
     parts = [f"# {escape(title)}", *([rest.strip()] if rest.strip() else []), _LEGEND]
     chosen = shown(tables)
-    last: tuple[str, int, str, str] | None = None
+    last: Table | None = None
     for table in chosen:
-        section = (table.task, table.task_version, table.data, table.origin)
-        if section != last:
-            parts.append(f"## {escape(table.task)}: {escape(table.data or 'data unknown')} ({escape(table.origin)})")
-        last = section
+        if last is None or table.section != last.section:
+            where = f"{escape(table.data or 'data unknown')} ({escape(table.provenance)})"
+            parts.append(f"## {escape(table.task)}: {where}")
+        last = table
         parts += _table(table)
         parts += _curve(table, curve_of(table, tables))
     if not chosen:
@@ -109,8 +109,7 @@ def _block(table: Table, members: Sequence[Column], judgement: Judgement, notes:
     body = []
     for place, line in enumerate(judgement.lines):
         body.append(_row(table, line, columns, judgement, place, notes, with_costs))
-        if line.before is not None:
-            body.append(_row_before(line.before, columns, notes, with_costs))
+        body += [_row_before(stage, columns, notes, with_costs) for stage in line.earlier]
     head = _cells(["method", *titles, *fixed])
     rule = _cells([":--", *["--:" for _ in titles], *fixed.values()])
     return "\n".join([head, rule, *body])
@@ -156,7 +155,11 @@ def _row(
 def _row_before(line: Line, columns: Sequence[tuple[Column, int]], notes: Footnotes, with_costs: bool) -> str:
     cells = [_value(line, column, places, notes) for column, places in columns]
     costs = [str(len(line.seeds)), *_costs(line), ""] if with_costs else []
-    return _cells([f"{escape(line.label)}, after pre-training", *cells, *costs])
+    return _cells([f"{escape(line.label)}, {_after(line)}", *cells, *costs])
+
+
+def _after(line: Line) -> str:
+    return "after pre-training" if line.stage == "pretrain" else f"after {escape(wording.stage(line))}"
 
 
 def _value(line: Line, column: Column, places: int, notes: Footnotes) -> str:

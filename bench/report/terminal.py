@@ -37,9 +37,9 @@ class Field:
 def render(tables: Sequence[Table], width: int) -> str:
     """One table a task and data set: its test split in its first decoding. No line is wider than `width`."""
     readable = shown(tables)
-    chosen: dict[tuple[str, int, str, str], Table] = {}
+    chosen: dict[tuple[str, int, str, str, str], Table] = {}
     for table in readable:
-        chosen.setdefault((table.task, table.task_version, table.data, table.origin), table)
+        chosen.setdefault(table.section, table)
     blocks = [_block(table, width) for table in chosen.values()]
     others = [table for table in readable if table not in chosen.values()]
     if others:
@@ -54,8 +54,7 @@ def _block(table: Table, width: int) -> list[str]:
     rows: list[tuple[Line, int | None]] = []  # the place in the ranking; None after pre-training
     for rank, line in enumerate(judgement.lines):
         rows.append((line, rank))
-        if line.before is not None:
-            rows.append((line.before, None))
+        rows += [(stage, None) for stage in line.earlier]
     names = Field(("method", ""), tuple(_name(line, place) for line, place in rows))
     metric_fields = [_metric_field(table, column, judgement, rows) for column in table.columns]
     cost = Field(
@@ -81,7 +80,7 @@ def _block(table: Table, width: int) -> list[str]:
 def _heading(table: Table) -> str:
     words = [
         table.data or "data unknown",
-        table.origin,
+        table.provenance,
         table.split,
         table.decoding,
         f"{table.items} items" * bool(table.items),
@@ -90,7 +89,7 @@ def _heading(table: Table) -> str:
 
 
 def _name(line: Line, place: int | None) -> str:
-    return clip("  pre-trained" if place is None else wording.clean(line.label), LONGEST_NAME)
+    return clip(f"  {wording.stage(line)}" if place is None else wording.clean(line.label), LONGEST_NAME)
 
 
 def _metric_field(table: Table, column: Column, judgement: Judgement, rows: Sequence[tuple[Line, int | None]]) -> Field:

@@ -21,6 +21,7 @@ FIXED_COLUMNS = (
     "method",
     "config_hash",
     "stage",
+    "track",
     "seeds_done",
     "seeds_failed",
     "failures",
@@ -39,16 +40,14 @@ def write_wide(tables: Sequence[Table], path: Path) -> None:
     records = []
     for table in tables:
         for line in judge(table).lines:
-            for each in (line.before, line):
-                if each is not None:
-                    records.append(_record(table, each, labels))
+            records += [_record(table, each, labels) for each in (*reversed(line.earlier), line)]
     write_csv(path, header, records)
 
 
 def _record(table: Table, line: Line, labels: Sequence[str]) -> list[object]:
     costs = line.costs
     record: list[object] = [table.task, table.task_version, table.data, table.origin, table.split, table.decoding]
-    record += [line.baseline, line.config_hash, line.stage, len(line.seeds), line.failed]
+    record += [line.baseline, line.config_hash, line.stage, table.track, len(line.seeds), line.failed]
     record += ["; ".join(failure_text(failure) for failure in line.failures)]
     record += [costs.train_seconds, costs.device, costs.peak_memory_mb, costs.parameters or None]
     by_label = {column.label: column for column in table.columns}

@@ -73,6 +73,11 @@ def reference_name(line: Line, table: Table) -> str:
     return f"{line.baseline} ({REFERENCE_ROWS[line.baseline]})"
 
 
+def stage(line: Line) -> str:
+    """What a method was at a stage before the last."""
+    return {"pretrain": "pre-trained", "maskmle": "MaskMLE"}.get(line.stage, clean(line.stage))
+
+
 def decimals(values: Iterable[float]) -> int:
     """Enough digits for the column's largest value, the same in all its lines."""
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
@@ -84,7 +89,7 @@ def decimals(values: Iterable[float]) -> int:
 
 
 def column_decimals(table: Table, column: Column) -> int:
-    lines = [each for line in table.lines for each in (line, line.before) if each is not None]
+    lines = [each for line in table.lines for each in (line, *line.earlier)]
     return decimals(line.mean(column) for line in lines)
 
 

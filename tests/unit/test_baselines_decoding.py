@@ -200,6 +200,41 @@ def test_generation_depends_on_neither_batches_nor_order(decoding):
     assert all(np.array_equal(results[0].offsets, other.offsets) for other in results[1:])
 
 
+@pytest.mark.parametrize("decoding", ["greedy", "sample@0.9", "beam3@0.6"])
+def test_unknown_words_can_be_left_out(decoding):
+    """`<unk>` made the likeliest word everywhere: it is all that comes, and with `/no-unk` the second choice does."""
+    corpus = conditional_corpus(50, words=7)
+    net = AttentionSeq2Seq(11, 9, 6, 8, encoder=4, attention=4, readout=6)
+    initialise(net, "normal", 0.6, torch.Generator().manual_seed(fresh_seed()))
+    plain = net.output.bias.detach().clone()
+    net.output.bias.data[corpus.vocab.unk] = 30.0
+    generator, sources = NeuralGenerator(net, corpus), corpus.splits["train"].sources
+    before = net.output.bias.detach().clone()
+
+    def generate(text):
+        rng = torch.Generator().manual_seed(7)
+        return generator.generate(sources, decoding=Decoding.parse(text), rng=rng)
+
+    assert (generate(decoding).flat == corpus.vocab.unk).mean() > 0.9
+    without = generate(f"{decoding}/no-unk")
+    assert torch.equal(net.output.bias, before)  # put back
+    assert (without.flat != corpus.vocab.unk).all()
+    net.output.bias.data[:] = plain
+    net.output.bias.data[corpus.vocab.unk] = -200.0  # all that `<unk>` can be without being impossible
+    assert np.array_equal(without.flat, generate(decoding).flat)
+
+
+@pytest.mark.parametrize("text", ["greedy", "greedy/no-unk", "sample@0.8", "sample@1/no-unk", "beam5@0.6/no-unk"])
+def test_a_decoding_is_its_text(text):
+    assert str(Decoding.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["greedy/", "greedy/unk", "beam0", "sample@0", "top", "sample/no-unk@2", ""])
+def test_what_is_no_decoding_is_refused(text):
+    with pytest.raises(ValueError, match="is none of"):
+        Decoding.parse(text)
+
+
 def test_samples_end_where_they_should():
     rng = torch.Generator().manual_seed(0)
     varied = NeuralGenerator(tiny_free(10, 0.3), corpus_of("free", 10, 6), batch=64)

@@ -130,6 +130,39 @@ def test_other_temperatures_are_points_of_a_curve_and_have_no_table():
     assert "distinct" not in curve.partition("```")[0]
 
 
+def test_what_a_method_draws_by_its_own_rule_has_a_table_of_its_own():
+    """All metrics at one more temperature: a table, and no second curve; text that no model made stands in it too."""
+    rows = [
+        row(metric=metric, decoding=f"sample@{t}", signature=f"{metric}|T:{t}|v:1", primary=metric == "bleu-2")
+        for t in ("0.666667", "1")
+        for metric in ("bleu-2", "self-bleu-2", "distinct-1")
+    ]
+    rows += [row(baseline="real", config_hash="", decoding="", signature="bleu-2|v:1")]
+    tables = layout.build(rows)
+    assert [table.decoding for table in layout.shown(tables)] == ["sample@0.666667", "sample@1"]
+    assert all({line.baseline for line in table.lines} == {"mle", "real"} for table in tables)
+    assert render(rows).count("quality and diversity by temperature") == 1
+
+
+def test_pretrained_weights_are_never_ranked_with_weights_from_scratch():
+    rows = [row(seed=seed, value=0.4 + seed / 100) for seed in (0, 1)]
+    rows += [row(baseline="gpt", config_hash="p", track="pretrained", seed=seed, value=0.9) for seed in (0, 1)]
+    rows += [row(baseline="real", config_hash="", decoding="", value=0.5)]
+    scratch, pretrained = layout.build(rows)
+    assert [line.baseline for line in scratch.lines] == ["mle", "real"]
+    assert [line.baseline for line in pretrained.lines] == ["gpt", "real"]
+    assert "pretrained track" in render(rows)
+    assert render(rows).count("\n## ") == 2
+
+
+def test_every_stage_that_was_kept_has_its_line():
+    rows = [row(stage=stage, value=value) for stage, value in (("final", 0.3), ("maskmle", 0.2), ("pretrain", 0.1))]
+    (line,) = the_table(rows).lines
+    assert [each.stage for each in (line, *line.earlier)] == ["final", "maskmle", "pretrain"]
+    table = [text.split(" | ")[0] for text in render(rows).splitlines() if text.startswith("| mle")]
+    assert table == ["| mle", "| mle, after MaskMLE", "| mle, after pre-training"]
+
+
 def test_one_temperature_is_no_curve():
     assert "by temperature" not in render([row(decoding="sample@1")])
 
