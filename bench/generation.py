@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from baselines.base import Decoding, Generator, NotTractable
+from baselines.base import Decoding, Generator, NotTractable, TextGenerator
 from bench.config import CellSpec
 from bench.scoring import Likelihood, SampleSet, per_item
 from bench.seeding import seed_for
@@ -48,13 +48,22 @@ def draw(task: Task, corpus: Corpus, spec: CellSpec, generator: Generator, stage
     for place, (split, decoding) in enumerate(jobs):
         tell(f"generating {decoding}", place, len(jobs))
         rng = torch.Generator().manual_seed(seed_for(f"sample/{split}/{decoding}", spec.task, spec.seed))
-        if corpus.kind == "free":
-            ids = generator.sample(sample_count(corpus, spec.samples), temperature=decoding.temperature, rng=rng)
-        else:
-            sources = _sources(corpus.splits[split])
-            ids = generator.generate(sources, decoding=decoding, rng=rng)
-        sets.append(SampleSet(stage, split, str(decoding), corpus.decode(ids), ids))
+        sets.append(SampleSet(stage, split, str(decoding), *_generated(corpus, spec, generator, split, decoding, rng)))
     return sets
+
+
+def _generated(
+    corpus: Corpus, spec: CellSpec, generator: Generator, split: str, decoding: Decoding, rng: torch.Generator
+) -> tuple[Sequence[str], Ragged | None]:
+    """Texts, and their ids where the generator speaks in the corpus' vocabulary."""
+    if corpus.kind == "conditional":
+        ids = generator.generate(_sources(corpus.splits[split]), decoding=decoding, rng=rng)
+        return corpus.decode(ids), ids
+    n = sample_count(corpus, spec.samples)
+    if isinstance(generator, TextGenerator):
+        return generator.sample_texts(n, temperature=decoding.temperature, rng=rng), None
+    ids = generator.sample(n, temperature=decoding.temperature, rng=rng)
+    return corpus.decode(ids), ids
 
 
 def likelihoods(corpus: Corpus, generator: Generator, stage: str) -> list[Likelihood]:
@@ -62,6 +71,10 @@ def likelihoods(corpus: Corpus, generator: Generator, stage: str) -> list[Likeli
     found = []
     for name in test_splits(corpus) if stage == "final" else ["test"]:
         split = corpus.splits[name]
+        if isinstance(generator, TextGenerator):
+            sums, tokens = generator.text_log_probs([example.target for example in split.examples])
+            found.append(Likelihood(stage, name, sums, tokens, unit=generator.token_unit))
+            continue
         try:
             flat = generator.token_log_probs(split.targets, split.sources)
         except NotTractable as reason:
@@ -151,7 +164,9 @@ def write_samples(
         "sets": [
             {"stage": one.stage, "split": one.split, "decoding": one.decoding, **counts_of(one, corpus)} for one in sets
         ],
-        "likelihoods": [{"stage": one.stage, "split": one.split, "reason": one.reason} for one in exact],
+        "likelihoods": [
+            {"stage": one.stage, "split": one.split, "reason": one.reason, "unit": one.unit} for one in exact
+        ],
     }
     write_json(folder / "samples.json", about)
 
@@ -180,6 +195,7 @@ def read_samples(folder: Path) -> tuple[list[SampleSet], list[Likelihood]] | Non
                 arrays[f"{one['stage']}|{one['split']}|sums"],
                 arrays[f"{one['stage']}|{one['split']}|tokens"],
                 one["reason"],
+                one.get("unit", ""),
             )
             for one in about["likelihoods"]
         ]

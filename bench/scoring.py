@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 import metrics
 from baselines.base import Decoding
-from bench.config import CellSpec
+from bench.config import CellSpec, content_hash
 from bench.schema import AXES
 from bench.seeding import seed_for
 from bench.stats import bootstrap_interval
@@ -38,6 +38,7 @@ class Likelihood:
     sums: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     tokens: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     reason: str = ""
+    unit: str = ""  # what a token is, where it is not one of the corpus' vocabulary
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,8 @@ def likelihood_material(corpus: Corpus, likelihood: Likelihood) -> Material:
     """What likelihood metrics read."""
     log_probs = None
     if not likelihood.reason:
-        log_probs = LogProbs(likelihood.sums, likelihood.tokens, corpus.vocab.hash)
+        unit = content_hash(likelihood.unit) if likelihood.unit else corpus.vocab.hash
+        log_probs = LogProbs(likelihood.sums, likelihood.tokens, unit)
     return Material(log_probs=log_probs, protocol={"data": corpus.label, "split": likelihood.split})
 
 

@@ -16,6 +16,7 @@ from baselines.base import NotTractable
 from bench import generation
 from bench.config import CellSpec
 from bench.scoring import Likelihood, SampleSet, decoding_field, per_item, score_everything
+from metrics.signature import differences
 from tasks.base import Ragged
 from tests.toys import conditional_corpus, free_corpus
 from tests.unit.test_bench_config import SPEC
@@ -48,6 +49,19 @@ class FakeGenerator:
         if not self.tractable:
             raise NotTractable("no likelihood here")
         return np.full(len(targets.flat), -math.log(7))
+
+
+class FakeTextGenerator(FakeGenerator):
+    """Speaks and hears text: two tokens of its own a word."""
+
+    token_unit = "halves.v1"
+
+    def sample_texts(self, n: int, *, temperature: float, rng: torch.Generator) -> list[str]:
+        return [f"text {i}" for i in range(n)]
+
+    def text_log_probs(self, texts: Any) -> tuple[np.ndarray, np.ndarray]:
+        counts = np.array([2 * len(text.split()) for text in texts])
+        return -0.5 * counts, counts
 
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -204,3 +218,22 @@ def test_decoding_fields() -> None:
     assert decoding_field("") == {}
     assert decoding_field("sample@0.8") == {"T": "0.8"}
     assert decoding_field("beam5") == {"dec": "beam5@1"}
+
+
+def test_a_generator_of_text_is_asked_for_text(tmp_path: Path) -> None:
+    task = FakeTask(("bleu-2", "nll-test"), ("sample@1",))
+    spec = SPEC.model_copy(update={"temperatures": (), "samples": 5})
+    generator = FakeTextGenerator(FREE)
+    sets = generation.draw(task, FREE, spec, generator, "final", lambda *_: None)
+    exact = generation.likelihoods(FREE, generator, "final")
+    assert list(sets[0].texts) == [f"text {i}" for i in range(5)]
+    generation.write_samples(tmp_path, sets, exact, FREE, spec, 0.0)
+    stored = generation.read_samples(tmp_path)
+    assert stored is not None
+    values = {value.score.metric: value.score for value in score_everything(task, FREE, *stored, spec)}
+    assert values["nll-test"].value == pytest.approx(0.5)
+    other = dataclasses.replace(exact[0], unit="halves.v2")
+    changed = score_everything(task, FREE, [], [other], spec)[-1].score
+    assert differences(changed.signature, values["nll-test"].signature).keys() == {"vocab"}
+    (plain,) = generation.likelihoods(FREE, FakeGenerator(FREE), "final")
+    assert plain.unit == ""
