@@ -1,4 +1,4 @@
-"""The verbs: run, list, score, report. Heavy imports happen inside a verb, so that --help answers at once."""
+"""The verbs: run, list, score, compare, report, sample. Heavy imports happen inside a verb: --help answers at once."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ examples:
   run_bench.py score samples.txt --references test.txt
   run_bench.py score samples.txt --references test.txt --protocol texygen-table
   run_bench.py report results/runs/quickstart
+  run_bench.py sample results/runs/quickstart/cells/poetry.mle.s0.* -n 5
 """
 
 
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     _score(verbs.add_parser("score", help="score a file of samples, or a finished run anew, without training"))
     _compare(verbs.add_parser("compare", help="two runs, or two methods of one: differences, and what can't be told"))
     _report(verbs.add_parser("report", help="write and print a run's tables again"))
+    _sample(verbs.add_parser("sample", help="text from a trained cell; answers to your sources; blanks filled"))
     return top
 
 
@@ -105,6 +107,17 @@ def _compare(verb: argparse.ArgumentParser) -> None:
 
 def _report(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("run", help="a run directory")
+
+
+def _sample(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("cell", help="a folder below a run's cells/")
+    verb.add_argument("-n", type=_positive, default=10, help="how many (default 10)")
+    verb.add_argument("--decoding", help="free text: sample or sample@0.8; with sources also greedy, beam5")
+    verb.add_argument("--sources", metavar="FILE", help="conditional tasks: one source a line, turns separated by tabs")
+    verb.add_argument("--fill", metavar="TEXT", help="a text with ___ for each token to be filled in (maskgan)")
+    verb.add_argument("--stage", default="final", help="weights of an earlier stage, as pretrain")
+    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
 
 
 def _data_flags(verb: argparse.ArgumentParser) -> None:

@@ -17,7 +17,10 @@ from bench.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-PACKAGES = ("torch", "numpy", "sacrebleu", "rouge-score", "nltk", "sacremoses", "pandas", "safetensors", "tokenizers")
+PACKAGES = (
+    *("torch", "numpy", "sacrebleu", "rouge-score", "nltk", "sacremoses", "pandas", "safetensors"),
+    *("tokenizers", "transformers"),
+)
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -72,8 +72,8 @@ def likelihoods(corpus: Corpus, generator: Generator, stage: str) -> list[Likeli
     for name in test_splits(corpus) if stage == "final" else ["test"]:
         split = corpus.splits[name]
         if isinstance(generator, TextGenerator):
-            sums, tokens = generator.text_log_probs([example.target for example in split.examples])
-            found.append(Likelihood(stage, name, sums, tokens, unit=generator.token_unit))
+            measured = generator.text_log_probs([example.target for example in split.examples])
+            found.append(Likelihood(stage, name, *measured, unit=generator.token_unit))
             continue
         try:
             flat = generator.token_log_probs(split.targets, split.sources)

@@ -200,7 +200,8 @@ def shown(tables: Sequence[Table]) -> list[Table]:
 
 def _only_for_a_curve(table: Table) -> bool:
     """Its samples were scored on the axes of the frontier alone."""
-    drawn = [column for column in table.columns if "|T:" in column.signature]
+    own = f"|T:{table.decoding.removeprefix('sample@')}|"  # the frontier's own values name all temperatures
+    drawn = [column for column in table.columns if own in column.signature]
     return all(column.metric.startswith(AXES) for column in drawn)
 
 

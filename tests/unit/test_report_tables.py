@@ -120,6 +120,7 @@ def test_other_temperatures_are_points_of_a_curve_and_have_no_table():
         for metric, value in (("bleu-2", 0.5), ("self-bleu-2", 0.25))
     ]
     rows += [swept("distinct-1", 0.5, "1")]
+    rows += [row(metric="frontier-area-2", decoding="", signature="frontier-area|T:0.7,1,1.3|v:1", primary=False)]
     tables = layout.build(rows)
     assert len(tables) == 3
     assert [table.decoding for table in layout.shown(tables)] == ["sample@1"]
