@@ -16,7 +16,7 @@ from tests.score_rows import row
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "tests" / "plugins" / "walker.py"
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each command is a process of its own
 
 
 def gantlet(*words: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> tuple[int, str]:

@@ -33,6 +33,7 @@ def fitted(path: Path, stop_after: int | None = None) -> dict[str, torch.Tensor]
         run.close()
 
 
+@pytest.mark.slow
 def test_it_resumes_exactly(tmp_path: Path) -> None:
     whole = fitted(tmp_path / "a")
     with pytest.raises(Interrupted):

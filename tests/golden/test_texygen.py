@@ -30,6 +30,7 @@ def rows() -> list[dict[str, str]]:
 
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.data,
     pytest.mark.skipif(
         not rows(), reason=f"golden vectors are not at {folder()}; set GANTLET_DATA to the folder beside them"

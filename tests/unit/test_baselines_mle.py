@@ -65,6 +65,7 @@ def test_sizes_of_the_attention_do_not_part_free_trainings():
     assert pretraining_spec(conditional_corpus(9), plain) != pretraining_spec(conditional_corpus(9), other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixed_length", [None, 6])
 def test_free_likelihood_nears_the_entropy(fixed_length):
     corpus = free_corpus(800, fixed_length=fixed_length)

@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 from baselines.nets.lstm import LSTMLanguageModel, initialise
-from baselines.training.policy_gradient import RewardBaseline, Scale, policy_gradient_step, without_dropout
+from baselines.training.policy_gradient import (
+    RewardBaseline,
+    Scale,
+    discounted,
+    policy_gradient_step,
+    without_dropout,
+)
+from tests.fresh import fresh_seed
 
 VOCAB, BOS, PAD = 9, 9, 10
 
@@ -119,3 +126,23 @@ def test_without_dropout_the_policy_is_the_one_that_sampled() -> None:
     assert net.lstm.dropout == 0.5
     net.train()
     assert not torch.allclose(net(tokens), expected)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.4, 0.89072, 1.0])
+def test_discounted_returns_are_the_definition(gamma: float) -> None:
+    rng = torch.Generator().manual_seed(fresh_seed())
+    rewards = torch.randn(5, 7, generator=rng, dtype=torch.float64)
+    inside = torch.rand(5, 7, generator=rng) < 0.6
+    found = discounted(rewards.masked_fill(~inside, float("inf")), inside, gamma)
+    for b in range(5):
+        for t in range(7):
+            terms = (gamma ** (s - t) * float(rewards[b, s]) for s in range(t, 7) if inside[b, s])
+            expected = sum(terms) if inside[b, t] else 0.0
+            assert float(found[b, t]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_discounted_returns_look_ahead_only() -> None:
+    rewards, inside = torch.zeros(1, 4), torch.ones(1, 4, dtype=torch.bool)
+    rewards[0, 1] = 1.0
+    torch.testing.assert_close(discounted(rewards, inside, 0.5), torch.tensor([[0.5, 1.0, 0.0, 0.0]]))
+    assert discounted(rewards.double(), inside, 0.5).dtype == torch.float64

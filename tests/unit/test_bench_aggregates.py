@@ -171,6 +171,7 @@ def test_hierarchical_bootstrap_is_the_plain_double_resample():
     assert ours == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
 
 
+@pytest.mark.slow
 def test_hierarchical_bootstrap_of_own_items_has_the_double_resamples_spread():
     rng = np.random.default_rng(fresh_seed())
     runs = [rng.normal([1, 5], 1, size=(n, 2)) for n in (10, 20, 30)]
@@ -183,6 +184,7 @@ def test_hierarchical_bootstrap_of_own_items_has_the_double_resamples_spread():
     assert ours == pytest.approx((low, high), abs=0.12 * (high - low))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("same_items", [True, False])
 def test_hierarchical_bootstrap_covers_the_truth(same_items):
     rng = np.random.default_rng(fresh_seed())

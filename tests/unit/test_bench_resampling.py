@@ -177,6 +177,7 @@ def test_a_system_compared_with_itself_is_not_different(monkeypatch):
     assert theirs[1].p_value == pytest.approx(1 / 51)  # where we depart from the library, and why
 
 
+@pytest.mark.slow
 def test_tests_hold_their_level_and_sacrebleus_bootstrap_has_one_tail():
     rng = np.random.default_rng(fresh_seed())
     sets, rejected = 400, np.zeros(3)

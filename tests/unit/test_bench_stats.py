@@ -52,6 +52,7 @@ def test_mean_interval_of_one_or_no_value_has_no_width():
     assert all(math.isnan(x) for x in stats.mean_interval([]))
 
 
+@pytest.mark.slow
 def test_mean_interval_covers_as_often_as_it_says():
     rng = np.random.default_rng(1)
     covered = 0

@@ -54,11 +54,13 @@ def tokens(dataset: str, text: str) -> list[str]:
     return list(text) if dataset.startswith("poetry") else re.findall(r"\w+|[^\w\s]", text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_content_is_the_published_one(dataset: str) -> None:
     assert content_hash(dataset) == HASHES[dataset]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hash_seed", ["0", "4711"])
 def test_content_does_not_depend_on_the_process(hash_seed: str) -> None:
     code = "import json, tasks.embedded as e; print(json.dumps({d: e.content_hash(d) for d in e.DATASETS}))"
@@ -147,6 +149,7 @@ def ngram_nats(train: Iterable[list[str]], test: Iterable[list[str]], order: int
     return min(nats(10.0**-e) for e in range(4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["speech", "captions"])
 def test_longer_memory_pays(dataset: str) -> None:
     """More context predicts held-out text much better: a bigram model does not solve the task, a trigram nears it."""
@@ -157,6 +160,7 @@ def test_longer_memory_pays(dataset: str) -> None:
     assert three < two - 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", FREE)
 def test_bigrams_cannot_make_the_rows(dataset: str) -> None:
     """Text drawn from the bigrams of train is locally right everywhere, and globally never a row of the grammar."""

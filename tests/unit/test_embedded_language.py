@@ -46,6 +46,7 @@ def test_speech_agreement_and_anaphora() -> None:
     assert relative > 60
 
 
+@pytest.mark.slow
 def test_captions_are_in_the_file_style_and_agree() -> None:
     for row in every("captions"):
         text = row["text"]
@@ -82,6 +83,7 @@ def facts(text: str) -> set[str]:
     return set(re.findall(r"\d[\d,-]*\d|\d|\b[A-Z]\w+", inner))
 
 
+@pytest.mark.slow
 def test_articles_and_highlights() -> None:
     places = Counter()
     for row in every("summarization"):

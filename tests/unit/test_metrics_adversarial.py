@@ -54,6 +54,7 @@ def value(name, given):
     return result.value
 
 
+@pytest.mark.slow
 def test_bad_replies_are_found_out(rng):
     sources, _, human = talk(400, rng)
     for machine in (["yes , i see"] * 400, [f"w{rng.integers(40)} " * 5 for _ in human], [""] * 400):
@@ -61,6 +62,7 @@ def test_bad_replies_are_found_out(rng):
         assert value("adver-machine-random", material(sources, human, machine)) > 0.98
 
 
+@pytest.mark.slow
 def test_replies_as_humans_give_them_are_not(rng):
     sources, topics, human = talk(800, rng)
     given = material(sources, human, [about(topic, rng) for topic in topics])
@@ -71,6 +73,7 @@ def test_replies_as_humans_give_them_are_not(rng):
     assert value("adver-ere", given) < 0.2
 
 
+@pytest.mark.slow
 def test_right_words_in_the_wrong_place_are_seen(rng):
     """Nothing in these replies alone tells: only whether they fit."""
     sources, topics, human = talk(800, rng)

@@ -266,6 +266,7 @@ def test_a_model_that_is_nowhere_is_not_downloaded(monkeypatch):
         score(Material(["a"], ["a"]), ["frechet@st:all-MiniLM-L6-v2"])
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_real_captions(data_root):
     def read(split):

@@ -52,6 +52,7 @@ def values(name, material, wanted):
     return [each.value for each in PROTOCOLS[name].score(material, wanted)]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
 @pytest.mark.parametrize("n", [2, 4])
 def test_against_nltk(corpus, n):
@@ -74,6 +75,7 @@ def test_against_nltk(corpus, n):
     assert values("textbox", few, wanted)[0] == pytest.approx(single)
 
 
+@pytest.mark.slow
 def test_self_bleu_against_nltk(corpus):
     small = dataclasses.replace(corpus, samples=corpus.samples[::3])
     samples = cut(small.samples)

@@ -79,6 +79,7 @@ def paragraphs(count):
     return samples, [[line(rng, rng.randint(1, 2)) for _ in range(rng.randint(1, 2))] for _ in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", ["word-lower", "char"])
 def test_processes_find_the_same_values(tokens, monkeypatch):
     monkeypatch.setattr(rouge, "ENOUGH", 10)

@@ -19,6 +19,7 @@ piece = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=500)
 @given(st.lists(piece, max_size=12).map("".join))
 @example("a dog, a cat , and 2 more words .")
@@ -33,6 +34,7 @@ def test_words_are_nltks(text):
     assert tokenizer("nltk")(text) == cut(text.strip())
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.sampled_from(["Ab", "b9", "cannot", "WANNA", "I"]), max_size=8), st.data())
 def test_plain_lines_are_cut_as_nltk_cuts_them(words, data):

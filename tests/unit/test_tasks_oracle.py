@@ -96,6 +96,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [20, 40])
 def test_the_corpus(cache: Path, length: int) -> None:
     task = OracleTask(OracleOptions(length=length))  # type: ignore[arg-type]
