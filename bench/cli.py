@@ -83,7 +83,10 @@ def _score(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--sources", help="with --paired: line i is what sample i answers: for novel n-grams and adver-suc"
     )
-    verb.add_argument("--real", help="held-out real text that is not among the references: scored beside the samples")
+    verb.add_argument(
+        "--real",
+        help="held-out real text that is not among the references: scored beside the samples; adds the frontier",
+    )
     verb.add_argument("--train", help="training text, one line an example: for the copied rate")
     verb.add_argument("--paired", action="store_true", help="line i of --references answers sample i (else: a pool)")
     verb.add_argument("--metrics", type=_names, help="as bleu-2,self-bleu-2 (default: those of the task)")

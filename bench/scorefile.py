@@ -33,6 +33,7 @@ PAIRED = (
     *("sacrebleu", "chrf", "rouge-1", "rouge-2", "rouge-l", "rouge-lsum", "bleu-2", "bleu-4"),
     *("distinct-1", "distinct-2", "length", "length-ratio", "unk"),
 )
+FRONTIER = ("frontier-distance-2", "frontier-area-2", "frontier-distance-4", "frontier-area-4")
 WITH_SOURCES = ("novel-1", "novel-2", "novel-3", "adver-suc", "adver-human-random", "adver-machine-random", "adver-ere")
 FROM_A_MODEL = {"log_probs", "oracle_log_probs", "sweep"}  # a file of samples can't have these
 
@@ -186,7 +187,12 @@ def score_file(
         raise UserError("--real is for free text: against own references, higher is better.")
     same = _as_many(read_lines(real), real, len(texts))
     measured = scored(dataclasses.replace(material, samples=same))
-    return [dataclasses.replace(mine, real=its.value) for mine, its in zip(scores, measured, strict=True)]
+    beside = [dataclasses.replace(mine, real=its.value) for mine, its in zip(scores, measured, strict=True)]
+    if compatible is not None or names is not None:
+        return beside
+    # one file is one point of the plane, whatever temperature it was drawn at
+    point = dataclasses.replace(material, sweep={"": texts}, real=same)
+    return beside + [_with_interval(score) for score in metrics.score(point, FRONTIER)]
 
 
 def _as_many(lines: list[str], path: Path, count: int) -> list[str]:

@@ -150,6 +150,11 @@ def test_real_text_and_sources_are_scored_beside_the_samples(tmp_path: Path) -> 
     code, text = gantlet("score", samples, "--references", test, "--real", valid, "--metrics", "bleu-2,self-bleu-2")
     assert code == 0, text
     assert text.count(" real 0.") + text.count(" real 1.") == 2
+    assert "frontier" not in text
+    code, text = gantlet("score", samples, "--references", test, "--real", samples)
+    assert code == 0
+    (line,) = [line for line in text.splitlines() if line.startswith("frontier-distance-2")]
+    assert float(line.split()[1]) == 0.0  # the samples are the real text
     assert "hyps:3" in text
     code, text = gantlet("score", samples, "--references", test, "--real", short)
     assert code == 2
