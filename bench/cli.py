@@ -85,7 +85,7 @@ def _score(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument(
         "--real",
-        help="held-out real text that is not among the references: scored beside the samples; adds the frontier",
+        help="held-out text that is none of the references: scored too, for the frontier",
     )
     verb.add_argument("--train", help="training text, one line an example: for the copied rate")
     verb.add_argument("--paired", action="store_true", help="line i of --references answers sample i (else: a pool)")

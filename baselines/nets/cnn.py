@@ -128,14 +128,14 @@ class ConvDiscriminator(nn.Module):
     """log-odds that a sequence, or a (source, target) pair, is real.
 
     A pair is read by two towers of the same shape whose features stand side by side before the highway layer. With one
-    tower this is the paper's network.
+    tower this is the paper's network; without `highway` its features go to the output layer as they are.
     """
 
-    def __init__(self, target: ConvFeatures, source: ConvFeatures | None, keep: float) -> None:
+    def __init__(self, target: ConvFeatures, source: ConvFeatures | None, keep: float, *, highway: bool = True) -> None:
         super().__init__()
         self.target, self.source = target, source
         size = target.size + (source.size if source is not None else 0)
-        self.highway = Highway(size)
+        self.highway: Highway | nn.Identity = Highway(size) if highway else nn.Identity()
         self.dropout = nn.Dropout(1 - keep)
         self.output = nn.Linear(size, 2)  # two classes under a softmax, as the official code has it: [generated, real]
 
@@ -144,7 +144,8 @@ class ConvDiscriminator(nn.Module):
         self.target.initialise(rng)
         if self.source is not None:
             self.source.initialise(rng)
-        self.highway.initialise(rng)
+        if isinstance(self.highway, Highway):
+            self.highway.initialise(rng)
         with torch.no_grad():
             nn.init.trunc_normal_(self.output.weight, std=0.1, a=-0.2, b=0.2, generator=rng)
             self.output.bias.fill_(0.1)

@@ -37,7 +37,9 @@ class DiscriminatorConfig(BaselineConfig):
         return self
 
 
-def build_discriminator(corpus: Corpus, config: DiscriminatorConfig, rng: torch.Generator) -> ConvDiscriminator:
+def build_discriminator(
+    corpus: Corpus, config: DiscriminatorConfig, rng: torch.Generator, *, highway: bool = True
+) -> ConvDiscriminator:
     """The network for a corpus, of sequences or of (source, target) pairs; no filter is wider than any text."""
     limit, fixed = corpus.max_target_length, corpus.fixed_length is not None
     target = _tower(corpus.vocab, config.embedding, config.widths, config.filters, limit, fixed=fixed)
@@ -46,7 +48,7 @@ def build_discriminator(corpus: Corpus, config: DiscriminatorConfig, rng: torch.
         limit = corpus.max_source_length or max(config.source_widths)
         widths, counts = config.source_widths, config.source_filters
         source = _tower(corpus.source_vocab, config.embedding, widths, counts, limit, fixed=False)
-    net = ConvDiscriminator(target, source, config.keep)
+    net = ConvDiscriminator(target, source, config.keep, highway=highway)
     net.initialise(rng)
     return net
 

@@ -37,6 +37,18 @@ class RewardBaseline:
         return (rewards - before) * emitted
 
 
+def discounted(rewards: Tensor, inside: Tensor, gamma: float) -> Tensor:
+    """R_t = sum over s >= t of gamma^(s - t) r_s: rewards [batch, time] -> returns [batch, time], of the same type.
+
+    inside: [batch, time]; places outside give no reward and have return 0, but s - t counts them.
+    """
+    place = torch.arange(rewards.shape[1], device=rewards.device)
+    ahead = place[:, None] - place  # [s, t]
+    weights = torch.where(ahead >= 0, torch.pow(gamma, ahead.clamp(min=0).to(rewards.dtype)), 0.0)
+    returns: Tensor = rewards.masked_fill(~inside, 0.0) @ weights
+    return returns.masked_fill(~inside, 0.0)
+
+
 def policy_gradient_step(
     net: AutoregressiveNet,
     optimizer: torch.optim.Optimizer,

@@ -82,7 +82,14 @@ def sample_with_states(
 
 @torch.no_grad()
 def roll_out(
-    net: AutoregressiveNet, memory: Memory, sampled: Sampled, uniforms: Tensor, *, pad: int, eos: int | None
+    net: AutoregressiveNet,
+    memory: Memory,
+    sampled: Sampled,
+    uniforms: Tensor,
+    *,
+    pad: int,
+    eos: int | None,
+    every: int = 1,
 ) -> Rollouts:
     """Completes every prefix y_1..y_t, 1 <= t < length, of every sequence n times.
 
@@ -90,10 +97,11 @@ def roll_out(
         memory: the encoder's, one row a sequence: it is reused, never computed again.
         sampled: features and states of the rollout policy after each token.
         uniforms: [time - 1, batch, n, time]; `[t - 1, b, i, s]` draws the token at place s of rollout i of prefix t.
+        every: only prefixes whose length is a multiple of it; the others have no items.
     """
     time, n = uniforms.shape[3], uniforms.shape[2]
     draw = TokenSampler(net.output)
-    items = alive(sampled.lengths, time, always=eos is None)
+    items = alive(sampled.lengths, time, always=eos is None, every=every)
     owner = torch.cat([chosen.repeat_interleave(n) for chosen in items])  # [rows] the item each rollout belongs to
     draws = torch.cat([uniforms[t][chosen].flatten(0, 1) for t, chosen in enumerate(items)])  # [rows, time]
     tokens = _prefixes(sampled.tokens, items, n, pad)
@@ -103,9 +111,11 @@ def roll_out(
     started = 0
     for s in range(1, time):
         fresh = items[s - 1]
+        if len(fresh) + len(live) == 0:
+            continue
         first = draw(sampled.features[s][fresh], draws[started : started + len(fresh) * n, s].view(-1, n))
         token = first.flatten()
-        if s > 1:
+        if len(live):
             token = torch.cat([draw(features, draws[live, s : s + 1]).squeeze(1), token])
         live = torch.cat([live, torch.arange(started, started + len(fresh) * n, device=live.device)])
         started += len(fresh) * n
@@ -127,12 +137,14 @@ def _narrow(rollouts: Rollouts, pad: int) -> Rollouts:
     return Rollouts(rollouts.tokens[:, :longest], rollouts.items[: longest - 1], rollouts.n)
 
 
-def alive(lengths: Tensor, time: int, *, always: bool) -> tuple[Tensor, ...]:
-    """For prefix lengths 1 .. time - 1 the items that are longer; `always`: all of them, known without looking."""
+def alive(lengths: Tensor, time: int, *, always: bool, every: int = 1) -> tuple[Tensor, ...]:
+    """For prefix lengths 1 .. time - 1 the items that are longer; `always`: all of them, known without looking.
+
+    Lengths that are no multiple of `every` have none.
+    """
     everyone = torch.arange(len(lengths), device=lengths.device)
-    if always:
-        return (everyone,) * (time - 1)
-    return tuple(everyone[lengths > t] for t in range(1, time))
+    none = everyone[:0]
+    return tuple((everyone if always else everyone[lengths > t]) if t % every == 0 else none for t in range(1, time))
 
 
 def _prefixes(tokens: Tensor, items: tuple[Tensor, ...], n: int, pad: int) -> Tensor:

@@ -1,0 +1,580 @@
+"""LeakGAN: leaked features and goals against brute force, rewards by rank, signs, schedule, interruption, learning."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from baselines import leakgan
+from baselines.base import Decoding, Diverged
+from baselines.leakgan import Game, LeakGAN, LeakGANConfig
+from baselines.merging import merge
+from baselines.neural import NeuralGenerator
+from baselines.training.goals import goal_ends, goal_progress, intrinsic_rewards, rescaled_by_rank
+from baselines.training.loss import log_probs
+from baselines.training.rollout import roll_out, sample_with_states
+from tasks.base import Corpus, Ragged, Split, Vocabulary
+from tests.fakes import FakeRun, Interrupted, Saved
+from tests.fresh import fresh_seed
+from tests.speed.reference_leakgan import ReferenceJudge, ReferenceLeak, reference_scores
+from tests.toys import ToyCodec, _corpus, conditional_corpus, free_corpus
+
+TINY: dict[str, Any] = {
+    "embedding": 8,
+    "hidden": 8,
+    "goal_size": 3,
+    "horizon": 2,
+    "rollout_every": 2,
+    "discriminator": {"embedding": 6, "widths": (1, 2, 3), "filters": (6, 6, 6)},
+    "batch": 8,
+    "interleave": 2,
+    "d_pretrain_steps": 1,
+    "d_pretrain_epochs": 1,
+    "mle_epochs": 1,
+    "epoch_steps": 2,
+    "rounds": 3,
+    "d_steps": 2,
+    "d_epochs": 1,
+    "mle_every": 2,
+    "samples": 20,
+    "rollouts": 2,
+    "valid_every": 2,
+}
+CORPORA = {"free": free_corpus(40), "fixed": free_corpus(40, fixed_length=6)}
+
+
+def tiny(**settings: Any) -> LeakGAN:
+    return LeakGAN(LeakGANConfig.model_validate(merge(TINY, settings)))
+
+
+def new_game(corpus: Corpus, run: FakeRun | None = None, **settings: Any) -> Game:
+    """In float64, with weights large enough for its distributions to be far from uniform."""
+    method = tiny(init_scale=0.7, **settings)
+    game = Game(corpus, method.config, *method.networks(corpus), run or FakeRun(fresh_seed()))
+    game.initialise()
+    game.net.double()
+    game.discriminator.double()
+    return game
+
+
+def sequences(corpus: Corpus, rows: int = 7) -> Tensor:
+    """Random tokens [rows, time], with ends where the corpus has them."""
+    rng = torch.Generator().manual_seed(fresh_seed())
+    time = corpus.fixed_length or corpus.max_target_length
+    tokens = torch.randint(1, corpus.vocab.size, (rows, time), generator=rng)
+    if corpus.fixed_length is None:
+        lengths = torch.randint(1, time + 1, (rows, 1), generator=rng)
+        tokens[torch.arange(time) >= lengths] = corpus.vocab.pad
+    return tokens
+
+
+@pytest.mark.parametrize("kind", CORPORA)
+@pytest.mark.parametrize("highway", [True, False])
+def test_features_of_prefixes_are_those_of_the_prefix_alone(kind: str, highway: bool) -> None:
+    """All at once, token by token, and by the discriminator's own reading of the cut sequence."""
+    corpus = CORPORA[kind]
+    widths = {"widths": (1, 2, 4, 6), "filters": (3, 4, 5, 6), "highway": highway}
+    game = new_game(corpus, discriminator=widths)
+    leak, tokens, pad = game.net.leak, sequences(corpus), corpus.vocab.pad
+    found = leak(tokens)
+    assert found.shape == (7, tokens.shape[1] + 1, 18)
+    reader = copy.deepcopy(game.discriminator)
+    reader.target.variable_length = True
+    state = leak.begin(7)
+    read = torch.full((7,), corpus.vocab.bos)
+    for t in range(tokens.shape[1] + 1):
+        prefix = torch.where(torch.arange(tokens.shape[1]) < t, tokens, pad)
+        alone = reader.highway(reader.target(prefix))
+        torch.testing.assert_close(found[:, t], alone, rtol=0, atol=1e-12)
+        before = [part.clone() for part in state]
+        feature, following = leak.extend(read, state)
+        assert all(torch.equal(old, new) for old, new in zip(before, state, strict=True))  # nothing is edited in place
+        inside = (tokens != pad).sum(1) >= t  # what a sequence becomes after its end is never asked for
+        torch.testing.assert_close(feature[inside], found[inside, t], rtol=0, atol=1e-12)
+        state = following
+        read = tokens[:, min(t, tokens.shape[1] - 1)]
+
+
+def test_padded_windows_never_count() -> None:
+    """A filter that answers to nothing but zeros would win in every short prefix if padding were a window."""
+    game = new_game(CORPORA["fixed"], discriminator={"highway": False})
+    with torch.no_grad():
+        for weight in game.discriminator.target.weights:
+            weight.copy_(-weight.abs())
+        game.discriminator.target.embedding.weight.abs_()
+        game.discriminator.target.bias.fill_(5.0)
+    found = game.net.leak(sequences(CORPORA["fixed"]))
+    assert (found[:, 0] == 5).all()  # an empty prefix is its first windows, all zeros
+    assert (found[:, 3:, -6:] < 5).all()
+
+
+@pytest.mark.parametrize("kind", CORPORA)
+@pytest.mark.parametrize("settings", [{}, {"readout": 5, "unit_direction": False, "discriminator": {"highway": False}}])
+def test_steps_equal_teacher_forcing(kind: str, settings: Mapping[str, Any]) -> None:
+    game = new_game(CORPORA[kind], **settings)
+    tokens = sequences(CORPORA[kind])
+    inputs, net = game._inputs(tokens), game.net
+    expected, state, parts = net(inputs), net.initial_state(len(tokens)), []
+    with torch.no_grad(), net.fixed_weights():
+        for token in inputs.unbind(1):
+            feature, state = net.step(token, state)
+            parts.append(feature)
+    inside = tokens != CORPORA[kind].vocab.pad
+    torch.testing.assert_close(torch.stack(parts, 1)[inside], expected[inside], rtol=0, atol=1e-12)
+
+
+def test_likelihood_is_that_of_the_plain_equations() -> None:
+    """O_t times W_psi of the last goals, with O_t made; features by conv2d over every padded prefix."""
+    corpus = CORPORA["fixed"]
+    game = new_game(corpus)
+    tokens = sequences(corpus)
+    slow = ReferenceLeak(game.net, ReferenceJudge(game.discriminator, 6))
+    expected = torch.log_softmax(slow.logits(tokens), 2).gather(2, tokens.unsqueeze(2)).squeeze(2)
+    found = game.generator.token_log_probs(Ragged.from_lists(tokens.tolist()))
+    np.testing.assert_allclose(found, expected.flatten().numpy(), rtol=0, atol=1e-10)
+    assert expected.std() > 0.1
+
+
+def test_sampling_and_rollouts_equal_the_plain_ones_on_the_same_draws() -> None:
+    corpus = CORPORA["fixed"]
+    game = new_game(corpus, batch=5)
+    slow = ReferenceLeak(game.net, ReferenceJudge(game.discriminator, 6))
+    first, later = torch.rand(5, 6).double(), torch.rand(5, 5, 2, 6).double()
+    sampled = sample_with_states(game.net, (), first, **game._ends)
+    assert torch.equal(sampled.tokens, slow.complete(torch.zeros(5, 0, dtype=torch.long), first))
+    game._uniforms = lambda *shape: later  # type: ignore[method-assign]
+    scores = game.scores(sampled)
+    expected = reference_scores(slow, sampled.tokens, 2, 2, later)
+    assert (expected != 0).tolist() == [[False, True, False, True, False, True]] * 5
+    torch.testing.assert_close(scores, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", CORPORA)
+def test_every_counts_from_the_prefixes_all_rollouts_have(kind: str) -> None:
+    """Rollouts of some prefixes are those that rolling out all gives for them."""
+    game = new_game(CORPORA[kind])
+    time, pad, eos = game._time, CORPORA[kind].vocab.pad, game.generator.limits.eos
+    sampled = sample_with_states(game.net, (), torch.rand(6, time).double(), **game._ends)
+    draws = torch.rand(time - 1, 6, 2, time).double()
+    whole, some = (roll_out(game.net, (), sampled, draws, pad=pad, eos=eos, every=every) for every in (1, 3))
+    rows = 0
+    for length, (all_of, chosen) in enumerate(zip(whole.items, some.items, strict=False), 1):
+        assert len(chosen) == (len(all_of) if length % 3 == 0 else 0)
+        start = 2 * sum(map(len, whole.items[: length - 1]))
+        part = whole.tokens[start : start + 2 * len(chosen)]
+        mine = some.tokens[rows : rows + 2 * len(chosen)]
+        width = min(part.shape[1], mine.shape[1])
+        assert torch.equal(part[:, :width], mine[:, :width])
+        assert (part[:, width:] == pad).all()
+        assert (mine[:, width:] == pad).all()
+        rows += 2 * len(chosen)
+    assert rows == len(some.tokens)
+
+
+def slow_rank_rewards(scores: Tensor, present: Tensor, delta: float) -> Tensor:
+    out = torch.zeros_like(scores)
+    for column in range(scores.shape[1]):
+        rows = [row for row in range(len(scores)) if present[row, column]]
+        for row in rows:
+            own = float(scores[row, column])
+            others = [float(scores[other, column]) for other in rows if other != row]
+            rank = 1 + sum(other > own for other in others) + sum(other == own for other in others) / 2
+            out[row, column] = 1 / (1 + math.exp(-delta * (0.5 - rank / len(rows))))
+    return out
+
+
+def scored(rows: int = 9, columns: int = 4) -> tuple[Tensor, Tensor]:
+    rng = torch.Generator().manual_seed(fresh_seed())
+    scores = torch.rand(rows, columns, generator=rng, dtype=torch.double)
+    present = torch.rand(rows, columns, generator=rng) < 0.7
+    present[:2] = True
+    return scores, present
+
+
+def test_rewards_by_rank_equal_the_slow_ones() -> None:
+    scores, present = scored()
+    scores[3:6] = scores[3]  # ties
+    torch.testing.assert_close(rescaled_by_rank(scores, present, 16.0), slow_rank_rewards(scores, present, 16.0))
+
+
+def test_reversed_scores_reverse_the_rewards() -> None:
+    """Ranking by dictionary order, as the official code does, gives the same rewards for scores and their reverse."""
+    scores, present = scored()
+    rewards, reversed_ = (rescaled_by_rank(sign * scores, present, 16.0) for sign in (1, -1))
+    for column in range(scores.shape[1]):
+        rows = present[:, column].nonzero().squeeze(1)
+        order = scores[rows, column].argsort(descending=True)
+        best_first = rewards[rows[order], column]
+        assert (best_first.diff() < 0).all()
+        torch.testing.assert_close(reversed_[rows[order.flip(0)], column], best_first)
+    assert (rewards[~present] == 0).all()
+
+
+def test_rewards_depend_on_the_order_of_scores_alone() -> None:
+    scores, present = scored()
+    expected = rescaled_by_rank(scores, present, 12.0)
+    for change in (lambda x: x**3, torch.logit, lambda x: 1000 * x - 7, lambda x: x.exp().exp()):
+        assert torch.equal(rescaled_by_rank(change(scores), present, 12.0), expected)
+    shuffled = torch.randperm(len(scores))
+    torch.testing.assert_close(rescaled_by_rank(scores[shuffled], present[shuffled], 12.0), expected[shuffled])
+    assert expected[present].min() > 0
+    assert expected.max() < 1
+
+
+def cosine(a: Tensor, b: Tensor) -> float:
+    return float(a @ b / (a.norm() * b.norm()).clamp(min=1e-12))
+
+
+def journey(batch: int = 4, time: int = 7, size: int = 5) -> tuple[Tensor, Tensor]:
+    rng = torch.Generator().manual_seed(fresh_seed())
+    leaked = torch.randn(batch, time + 1, size, generator=rng, dtype=torch.double)
+    return leaked, F.normalize(torch.randn(batch, time, size, generator=rng, dtype=torch.double), dim=2)
+
+
+@pytest.mark.parametrize("horizon", [1, 3, 9])
+def test_intrinsic_rewards_equal_the_slow_ones(horizon: int) -> None:
+    leaked, goals = journey()
+    expected = torch.zeros(4, 7, dtype=torch.double)
+    for b in range(4):
+        for t in range(1, 8):
+            back = range(1, min(horizon, t) + 1)
+            expected[b, t - 1] = np.mean([cosine(leaked[b, t] - leaked[b, t - i], goals[b, t - i]) for i in back])
+    kept = leaked.clone(), goals.clone()
+    found = intrinsic_rewards(leaked, goals, horizon)
+    torch.testing.assert_close(found, expected)
+    assert found.std(0).min() > 0.01  # a number for each item
+    assert found.std(1).min() > 0.01  # and for each place
+    assert torch.equal(leaked, kept[0])
+    assert torch.equal(goals, kept[1])
+
+
+@pytest.mark.parametrize("horizon", [1, 3, 9])
+def test_progress_equals_the_slow_one(horizon: int) -> None:
+    leaked, goals = journey()
+    lengths = torch.tensor([7, 1, 4, 6])
+    ends = goal_ends(lengths, 7, horizon)
+    found = goal_progress(leaked, goals, ends)
+    for b in range(4):
+        for t in range(int(lengths[b])):
+            end = min(t + horizon, int(lengths[b]))
+            assert float(found[b, t]) == pytest.approx(cosine(leaked[b, end] - leaked[b, t], goals[b, t]))
+
+
+def test_a_goal_under_which_nothing_changes_has_no_gradient() -> None:
+    leaked, goals = journey()
+    goals.requires_grad_()
+    still = leaked[:, :1].expand_as(leaked)
+    found = goal_progress(still, goals, goal_ends(torch.full((4,), 7), 7, 2))
+    found.sum().backward()
+    assert (found == 0).all()
+    assert (goals.grad == 0).all()
+
+
+def watched_step(game: Game, monkeypatch: pytest.MonkeyPatch) -> tuple[Tensor, Tensor, Tensor]:
+    """A generator step; gives the tokens sampled in it, their log-probabilities before and after, [places]."""
+    kept: list[Tensor] = []
+
+    def watch(*args: Any, **kwargs: Any) -> Any:
+        sampled = sample_with_states(*args, **kwargs)
+        kept.append(sampled.tokens)
+        return sampled
+
+    monkeypatch.setattr(leakgan, "sample_with_states", watch)
+    before = copy.deepcopy(game.net)
+    game.generator_step()
+    (tokens,) = kept
+    inside = tokens != game.corpus.vocab.pad
+    found = [log_probs(net(game._inputs(tokens))[inside], net.output, tokens[inside]) for net in (before, game.net)]
+    return tokens, found[0], found[1]
+
+
+@pytest.mark.parametrize("kind", CORPORA)
+@pytest.mark.parametrize("reward", [1.0, -1.0])
+def test_the_worker_writes_more_of_what_is_rewarded(kind: str, reward: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    game = new_game(CORPORA[kind], adversarial_rate=1e-3)
+    monkeypatch.setattr(leakgan, "intrinsic_rewards", lambda leaked, goals, c: torch.full_like(goals[..., 0], reward))
+    _, before, after = watched_step(game, monkeypatch)
+    assert reward * float((after - before).sum()) > 0
+
+
+@pytest.mark.parametrize("value", [1.0, 0.0])
+def test_the_manager_turns_goals_where_values_are_high(value: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    game = new_game(CORPORA["fixed"], adversarial_rate=1e-3)
+    monkeypatch.setattr(leakgan, "rescaled_by_rank", lambda scores, present, delta: value * present.double())
+    old = copy.deepcopy(game.net)
+    tokens, _, _ = watched_step(game, monkeypatch)
+    leaked = game.net.leak(tokens)
+    ends = goal_ends(torch.full((8,), 6), 6, 2)
+    cosines = [goal_progress(leaked, net.goals(leaked[:, :-1]), ends)[:, ::2].mean() for net in (old, game.net)]
+    assert (cosines[1] > cosines[0]) if value else torch.equal(*cosines)
+
+
+def test_values_of_a_goal_are_those_of_the_prefix_it_ends_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = CORPORA["free"]
+    game, seen = new_game(corpus, batch=6), []
+    plain = leakgan.rescaled_by_rank
+    monkeypatch.setattr(leakgan, "rescaled_by_rank", lambda *args: (seen.append(args), plain(*args))[1])
+    kept: list[Tensor] = []
+    monkeypatch.setattr(Game, "scores", lambda self, s: (kept.append(s.lengths), torch.arange(1.0, 9).repeat(6, 1))[1])
+    game.generator_step()
+    ((ranked, judged, delta),) = seen
+    assert delta == 16
+    for row, length in enumerate(kept[0].tolist()):
+        assert judged[row].tolist() == [t < length and t % 2 == 0 for t in range(8)]
+        # goals set after 0, 2, 4, ... tokens end after 2, 4, 6, ..., or with the sequence; scores count from 1
+        assert ranked[row, ::2][: (length + 1) // 2].tolist() == [min(t + 2, length) for t in range(0, length, 2)]
+
+
+@pytest.mark.parametrize("step", ["generator", "mle"])
+def test_each_loss_reaches_its_own_weights_alone(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    game = new_game(CORPORA["free"])
+    reached: list[set[str]] = []
+    names = {id(parameter): name for name, parameter in game.net.named_parameters()}
+
+    def watch(optimizer: Any, worker_loss: Tensor, manager_loss: Tensor) -> None:
+        for loss in (worker_loss, manager_loss):
+            game.net.zero_grad(set_to_none=True)
+            loss.backward(retain_graph=True)
+            reached.append({names[id(p)] for p in game.net.parameters() if p.grad is not None and p.grad.any()})
+
+    monkeypatch.setattr(game, "_step", watch)
+    if step == "generator":
+        game.generator_step()
+    else:
+        game.mle_step(sequences(CORPORA["free"]).numpy())
+    worker, manager = reached
+    assert {name.split(".")[0] for name in worker} == {"embedding", "lstm", "blend", "output"}
+    assert {name.split(".")[0] for name in manager} == {"manager", "goal"}
+    assert "output.bias" not in worker
+
+
+def test_maximum_likelihood_equals_the_plain_losses_and_gradients() -> None:
+    corpus = CORPORA["free"]
+    game = new_game(corpus, horizon=2)
+    net, tokens = game.net, sequences(corpus)
+    inside = tokens != corpus.vocab.pad
+    leaked = net.leak(tokens)
+    logits = net.output(net(game._inputs(tokens)))
+    nll = -torch.log_softmax(logits, 2).gather(2, tokens.clamp(max=corpus.vocab.size - 1)[..., None])[..., 0][inside]
+    goals = net.goals(leaked[:, :-1])
+    cosines = [
+        F.cosine_similarity(leaked[b, min(t + 2, n)] - leaked[b, t], goals[b, t], dim=0)
+        for b, n in enumerate(inside.sum(1).tolist())
+        for t in range(n)
+    ]
+    (nll.mean() - torch.stack(cosines).mean()).backward()
+    expected = {name: p.grad.clone() for name, p in net.named_parameters() if p.grad is not None}
+    game._step = lambda optimizer, *losses: torch.autograd.backward(losses)  # type: ignore[method-assign,assignment]
+    found = []
+    for wider in (tokens, F.pad(tokens, (0, 3), value=corpus.vocab.pad)):  # more padding changes nothing
+        net.zero_grad(set_to_none=True)
+        found.append(game.mle_step(wider.numpy()))
+        for name, parameter in net.named_parameters():
+            if parameter.requires_grad and not name.startswith("leak."):
+                assert parameter.grad is not None
+                torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-9, atol=1e-12)
+    for loss, count, summed in found:
+        assert float(count) == len(cosines)
+        torch.testing.assert_close(loss, nll.sum().detach())
+        torch.testing.assert_close(summed, torch.stack(cosines).sum().detach())
+
+
+def test_a_generator_step_leaves_the_discriminator_alone() -> None:
+    game = new_game(CORPORA["free"])
+    before = copy.deepcopy(game.discriminator.state_dict())
+    game.generator_step()
+    game.mle_step(sequences(CORPORA["free"]).numpy())
+    assert all(torch.equal(part, before[name]) for name, part in game.discriminator.state_dict().items())
+    assert (game.net.output.bias == 0).all()
+
+
+def test_the_schedule_is_interleaved(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    for name in ("generator_step", "discriminator_step", "mle_epoch"):
+        plain = getattr(Game, name)
+        monkeypatch.setattr(Game, name, lambda self, *a, _n=name, _f=plain: (steps.append(_n[0]), _f(self, *a))[1])
+    run = FakeRun(save=False)
+    tiny(rounds=5).fit(CORPORA["free"], run)
+    assert "".join(steps) == "dm" * 2 + "gdd" * 2 + "m" + "gdd" * 2 + "m" + "gdd"
+    rounds = [line for line in run.saved.log if line["stage"] == "adversarial"]
+    assert [line["step"] for line in rounds] == [1, 2, 3, 4, 5]
+    assert [("valid_nll" in line) for line in rounds] == [False, True, False, True, True]
+    assert {"worker_loss", "manager_loss", "intrinsic", "cosine", "reward", "d_loss", "d_accuracy"} <= set(rounds[0])
+    assert all(0 < line["reward"] < 1 for line in rounds)
+
+
+def test_negatives_are_fresh_and_positives_are_lines_of_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus, seen = CORPORA["free"], []
+    plain = leakgan.discriminator_epoch
+
+    def watch(net, optimizer, positives, negatives, *rest):  # type: ignore[no-untyped-def]
+        seen.append((positives, negatives))
+        return plain(net, optimizer, positives, negatives, *rest)
+
+    monkeypatch.setattr(leakgan, "discriminator_epoch", watch)
+    tiny().fit(corpus, FakeRun(save=False))
+    assert len(seen) == 2 + 3 * 2
+    pad = corpus.vocab.pad
+    train = {tuple(map(int, row)) for row in corpus.splits["train"].targets.padded(pad, 8)}
+    for positives, negatives in seen:
+        assert positives.shape == negatives.shape
+        assert len(positives) == 20
+        for row in positives.tolist():
+            assert tuple(row + [pad] * (8 - len(row))) in train
+    for (_, before), (_, after) in itertools.pairwise(seen):
+        assert before.shape != after.shape or not torch.equal(before, after)
+
+
+@pytest.mark.parametrize("kind", CORPORA)
+def test_the_snapshot_is_the_shared_pretraining(kind: str) -> None:
+    corpus, run = CORPORA[kind], FakeRun(save=False)
+    generator = tiny().fit(corpus, run)
+    (pretrained,) = run.saved.pretrained.values()
+    for name, weights in run.saved.snapshots["pretrain"].items():
+        assert torch.equal(pretrained[name.removeprefix("net.")], weights)
+    assert {"judge.weight", "judge.bias"} < set(pretrained)
+    final = generator.state_dict()
+    assert any(not torch.equal(weights, final[f"net.{n}"]) for n, weights in pretrained.items() if "judge" not in n)
+    saved, other = final, tiny().build(corpus)  # what is saved is all that sampling needs: features are part of it
+    other.load_state_dict({name: part.clone() for name, part in saved.items()})
+    rng = [torch.Generator().manual_seed(5) for _ in range(2)]
+    first, second = (g.sample(9, rng=r) for g, r in zip((generator, other), rng, strict=True))
+    assert np.array_equal(first.flat, second.flat)
+    targets = corpus.splits["valid"].targets
+    assert np.array_equal(generator.token_log_probs(targets), other.token_log_probs(targets))
+
+
+def test_pretraining_depends_on_its_own_settings_alone() -> None:
+    adversarial = {"adversarial_rate", "rounds", "d_steps", "d_epochs", "mle_every", "rollouts", "rollout_every"}
+    adversarial |= {"delta", "valid_every"}
+    assert set(LeakGANConfig.model_fields) == leakgan._PRETRAINING | adversarial
+    corpus = CORPORA["free"]
+    changed = {"adversarial_rate": 0.5, "rounds": 9, "rollouts": 1, "delta": 3.0}
+    assert tiny(**changed).pretraining(corpus) == tiny().pretraining(corpus)
+    assert tiny(mle_epochs=2).pretraining(corpus) != tiny().pretraining(corpus)
+
+
+def test_training_never_reads_test() -> None:
+    corpus = CORPORA["free"]
+    changed = dataclasses.replace(corpus, splits={**corpus.splits, "test": free_corpus(40, seed=7).splits["test"]})
+    first, second = (tiny().fit(c, FakeRun(save=False)).state_dict() for c in (corpus, changed))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("kind", CORPORA)
+def test_interrupted_anywhere_it_ends_the_same_to_the_bit(kind: str) -> None:
+    corpus = CORPORA[kind]
+    whole = FakeRun(save=False)
+    expected = tiny().fit(corpus, whole).state_dict()
+    pretraining = 2 * (1 + 2 + 1)  # two rounds of a d-step, two steps of MLE and the look
+    assert whole.safe_points == pretraining + 3 + 2
+    # within an epoch and after it, between rounds of pre-training; between rounds, within the MLE epoch between them
+    for place in (2, pretraining + 2 + 1) if kind == "free" else (3, 4, pretraining + 1):
+        saved = Saved()
+        with pytest.raises(Interrupted):
+            tiny().fit(corpus, FakeRun(saved=saved, stop_at=place, save=False))
+        resumed = tiny().fit(corpus, FakeRun(saved=saved, save=False)).state_dict()
+        assert all(torch.equal(expected[name], resumed[name]) for name in expected), place
+        assert saved.log == whole.saved.log
+
+
+def test_build_leaves_the_global_stream_alone() -> None:
+    before = torch.get_rng_state()
+    tiny().build(CORPORA["free"])
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_loss_that_is_not_finite_ends_the_run() -> None:
+    with pytest.raises(Diverged):
+        tiny(adversarial_rate=1e38, rounds=5).fit(CORPORA["fixed"], FakeRun(save=False))
+
+
+def test_what_is_not_supported() -> None:
+    assert "source" in (LeakGAN().supports(conditional_corpus(20)) or "")
+    short = dataclasses.replace(free_corpus(20, fixed_length=2), fixed_length=1, max_target_length=1)
+    assert "one token" in (LeakGAN().supports(short) or "")
+    assert LeakGAN().supports(CORPORA["free"]) is None
+    with pytest.raises(ValueError, match="multiple of rollout_every"):
+        LeakGANConfig(horizon=4, rollout_every=3)
+
+
+def test_the_official_temperature_is_a_declared_decoding() -> None:
+    (decoding,) = LeakGAN.decodings
+    assert str(Decoding.parse(decoding)) == decoding
+    assert 1 / Decoding.parse(decoding).temperature == pytest.approx(1.5, abs=1e-5)
+
+
+@pytest.mark.parametrize("budget", ["smoke", "small", "paper"])
+@pytest.mark.parametrize("task", ["oracle", "poetry", "speech", "captions"])
+def test_budgets_are_valid(budget: str, task: str) -> None:
+    config = LeakGANConfig.model_validate(LeakGAN.preset(budget, task, "free"))
+    assert len(config.discriminator.widths) == len(config.discriminator.filters)
+    if budget == "paper" and task == "oracle":
+        assert config == LeakGANConfig()
+
+
+def chain(vocab: int = 12, time: int = 8, noise: float = 0.3) -> tuple[Corpus, np.ndarray[Any, Any]]:
+    """Sequences of a Markov chain whose transitions are known, so that samples have an exact likelihood."""
+    rng = np.random.default_rng(5)
+    successor = rng.permutation(vocab)
+    transition = np.full((vocab, vocab), noise / vocab)
+    transition[np.arange(vocab), successor] += 1 - noise
+
+    def draw(n: int) -> Ragged:
+        ids = rng.integers(vocab, size=(n, time))
+        for t in range(1, time):
+            ids[:, t] = np.where(rng.random(n) < noise, ids[:, t], successor[ids[:, t - 1]])
+        return Ragged.from_lists(ids.tolist())
+
+    splits = {name: Split((), draw(n)) for name, n in (("train", 1500), ("valid", 200), ("test", 200))}
+    codec = ToyCodec(Vocabulary(tuple(map(str, range(vocab))), None, None))
+    return _corpus("free", codec, None, splits, time), transition
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_policy_gradient_improves_its_start(seed: int) -> None:
+    """No MLE and no d-step in the adversarial stage: D's opinion and the true distribution's both rise by it alone."""
+    corpus, transition = chain()
+    settings = {
+        "embedding": 16,
+        "hidden": 16,
+        "goal_size": 8,
+        "horizon": 1,
+        "rollout_every": 1,
+        "discriminator": {"embedding": 16, "widths": (1, 2, 3), "filters": (30, 30, 30), "lr": 2e-3},
+        "learning_rate": 5e-3,
+        "adversarial_rate": 2e-3,
+        "interleave": 2,
+        "d_pretrain_steps": 3,
+        "d_pretrain_epochs": 3,
+        "mle_epochs": 1,
+        "rounds": 90,
+        "d_steps": 0,
+        "mle_every": 100,
+        "samples": 400,
+        "rollouts": 2,
+        "valid_every": 90,
+    }
+    method, run = LeakGAN(LeakGANConfig.model_validate(settings)), FakeRun(seed, save=False)
+    generator, start = method.fit(corpus, run), method.build(corpus)
+    start.load_state_dict(run.saved.snapshots["pretrain"])
+
+    def nll(of: NeuralGenerator) -> float:
+        """Nats per transition under the chain."""
+        ids = of.sample(2000, rng=torch.Generator().manual_seed(9)).padded(0)
+        return -float(np.log(transition[ids[:, :-1], ids[:, 1:]]).mean())
+
+    rewards = [line["reward"] for line in run.saved.log if line["stage"] == "adversarial"]
+    assert np.mean(rewards[-10:]) > np.mean(rewards[:10]) + 0.2
+    assert nll(generator) < nll(start) - 0.2
