@@ -122,7 +122,7 @@ _SMALL: dict[str, Any] = {
     "d_pretrain_steps": 1,
     "d_pretrain_epochs": 2,
     "mle_epochs": 2,
-    "epoch_steps": 80,
+    "epoch_steps": 70,
     "rounds": 20,
     "d_steps": 1,
     "d_epochs": 1,
@@ -155,7 +155,7 @@ BUDGETS: dict[str, dict[str, Any]] = {
     "smoke/oracle": {"embedding": 32, "hidden": 32, "learning_rate": 5e-3, "epoch_steps": 100},
     "small": _SMALL,
     "small/oracle": {"embedding": 32, "hidden": 32, "readout": None},
-    "small/speech": {"epoch_steps": 50},
+    "small/speech": {"epoch_steps": 45},
     "paper": {},
     "paper/captions": {**_COCO, "epoch_steps": 62},  # 80,000 lines / 20 / 64, whatever train's size
     "paper/speech": _COCO,

@@ -114,7 +114,12 @@ _SMOKE: dict[str, Any] = {
     "valid_every": 5,
     "valid_rows": 100,
 }
-_ORACLE: dict[str, Any] = {"maskmle": {"learning_rate": 1e-2}, "learning_rate": 1e-3, "d_learning_rate": 5e-3}
+_ORACLE: dict[str, Any] = {
+    "maskmle": {"learning_rate": 1e-2},
+    "learning_rate": 1e-3,
+    "d_learning_rate": 5e-3,
+    "critic_learning_rate": 5e-2,
+}
 _ADVERSARIAL: dict[str, dict[str, Any]] = {
     "smoke": _SMOKE,
     "smoke/oracle": _ORACLE,

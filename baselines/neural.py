@@ -69,6 +69,8 @@ class NeuralGenerator(nn.Module):
         return self.net.output.weight.device
 
     def sample(self, n: int, *, temperature: float = 1.0, rng: torch.Generator) -> Ragged:
+        if n == 0:
+            return Ragged.from_lists([])
         uniforms = torch.rand(n, self.limits.max_length, generator=rng)
         with _evaluating(self.net):
             parts = [sample(self.net, (), part, self.limits, temperature) for part in torch.split(uniforms, self.batch)]

@@ -106,7 +106,7 @@ _SMOKE: dict[str, Any] = {
 }
 BUDGETS: dict[str, dict[str, Any]] = {
     "smoke": _SMOKE,
-    "smoke/oracle": {"mle": {"epochs": 2}},
+    "smoke/oracle": {"generator": {"head_size": 16}, "mle": {"epochs": 1}},
     "small": _SMALL,
     "small/poetry": {"mle": {"epochs": 5}},
     "paper": {},
@@ -281,7 +281,7 @@ class Game:
             fake = self.fake(beta)
         real_odds = self.discriminator(*self.real())
         fake_odds = self.discriminator(fake.weights, fake.lengths)
-        loss = relativistic_loss(fake_odds, real_odds)
+        loss = relativistic_loss(real_odds, fake_odds)
         gradient = self._update(self.discriminator, self.d_optimizer, loss)
         right = (real_odds.detach() > fake_odds.detach()).double().mean()
         figures = {"d_loss": loss, "d_gradient": gradient, "d_accuracy": right}

@@ -168,5 +168,5 @@ class TokenDiscriminator(nn.Module):
         return cast(Tensor, self.judge(features[:, 1:])).squeeze(-1)
 
     def values(self, features: Tensor, all_blank: bool) -> Tensor:
-        """Expected returns [batch, time]; they grow with what is blank, so each kind of text has an output of its own."""
+        """Expected returns [batch, time]; they grow with what is blank, so each kind of text has its own output."""
         return cast(Tensor, self.value(features[:, :-1].detach()))[..., int(all_blank)]

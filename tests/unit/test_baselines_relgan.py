@@ -134,7 +134,7 @@ def test_a_step_of_each_side_lowers_its_loss_on_the_same_draws(kind: str) -> Non
 
 
 def test_the_discriminator_learns_to_tell_them_apart_and_the_generator_to_please_it() -> None:
-    game = new_game("fixed", batch=64, learning_rate=1e-3, discriminator={"learning_rate": 3e-3, "dropout": 0.0})
+    game = new_game("fixed", batch=64, learning_rate=1e-3, discriminator={"learning_rate": 2e-2, "dropout": 0.0})
 
     def opinion() -> tuple[float, float]:
         """What D says of real lines and of samples, on the same draws each time."""
