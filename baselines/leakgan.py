@@ -152,7 +152,7 @@ _SMOKE: dict[str, Any] = {
 }
 BUDGETS: dict[str, dict[str, Any]] = {
     "smoke": _SMOKE,
-    "smoke/oracle": {"embedding": 32, "hidden": 32, "learning_rate": 5e-3, "epoch_steps": 100},
+    "smoke/oracle": {"embedding": 32, "hidden": 32, "learning_rate": 5e-3, "epoch_steps": 50},
     "small": _SMALL,
     "small/oracle": {"embedding": 32, "hidden": 32, "readout": None},
     "small/speech": {"epoch_steps": 45},

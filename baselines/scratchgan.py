@@ -106,7 +106,7 @@ class ScratchGAN(Baseline):
         game = Game(corpus, config, generator.to(run.device), run)
         done = game.restore(run.resume())
         if done == 0:
-            run.snapshot("pretrain", generator)  # what the adversarial stage starts from: nothing has been learned
+            run.snapshot("untrained", generator)
 
         while done < config.steps:
             figures: dict[str, float] = {}

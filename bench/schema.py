@@ -26,7 +26,7 @@ class ScoreRow(BaseModel):
     baseline: str  # a method, or a reference row: `real`, `shuffled`, `uniform`
     config_hash: str
     seed: int | None
-    stage: str  # final, or an earlier one that was kept: pretrain, maskmle
+    stage: str  # final, or an earlier one that was kept: pretrain, maskmle, untrained
     split: str  # test, or an extra test set
     decoding: str  # greedy, sample@1, beam5@1, greedy/no-unk
     metric: str

@@ -159,7 +159,8 @@ def _row_before(line: Line, columns: Sequence[tuple[Column, int]], notes: Footno
 
 
 def _after(line: Line) -> str:
-    return "after pre-training" if line.stage == "pretrain" else f"after {escape(wording.stage(line))}"
+    names = {"pretrain": "after pre-training", "untrained": "untrained"}
+    return names.get(line.stage, f"after {escape(wording.stage(line))}")
 
 
 def _value(line: Line, column: Column, places: int, notes: Footnotes) -> str:

@@ -38,8 +38,10 @@ def test_every_task_and_method_from_end_to_end(tmp_path: Path) -> None:
             wanted = {("mle", "final"), ("seqgan", "pretrain"), ("seqgan", "final")}
             assert {(task, name, seed, stage) for name, stage in wanted} <= methods
     lacking = [row for row in rows if row["status"] != "done"]
-    assert {(row["metric"], row["status"]) for row in lacking} == {("frechet", "missing")}, lacking
-    assert all(row["reason"].startswith("256 texts a side are the least") for row in lacking), lacking
+    reasons = {"frechet": "256 texts a side are the least", "novel-1": "no sample has", "novel-2": "no sample has"}
+    for row in lacking:  # 150 texts are few, and a model hardly trained may write none of two words
+        assert row["status"] == "missing", row
+        assert row["reason"].startswith(reasons.get(row["metric"], "nothing else may lack")), row
     table = [line for line in ended.stdout.splitlines() if line.startswith(" ")]
     assert table
     assert max(map(len, table)) <= 80

@@ -20,8 +20,8 @@ from tests.speed.test_speed_seqgan import BATCH, TIME, in_turn, synthetic_corpus
 pytestmark = pytest.mark.speed
 
 
-def new_game(*, highway: bool = True) -> tuple[Game, ReferenceLeak]:
-    config = LeakGANConfig.model_validate({"discriminator": {"highway": highway}})
+def new_game(*, highway: bool = True, **settings: int) -> tuple[Game, ReferenceLeak]:
+    config = LeakGANConfig.model_validate({"discriminator": {"highway": highway}, **settings})
     corpus, run = synthetic_corpus(), FakeRun()
     game = Game(corpus, config, *LeakGAN(config).networks(corpus), run)
     game.initialise()

@@ -22,11 +22,12 @@ from baselines.merging import merge
 from baselines.neural import NeuralGenerator
 from baselines.training.goals import goal_ends, goal_progress, intrinsic_rewards, rescaled_by_rank
 from baselines.training.loss import log_probs
-from baselines.training.rollout import roll_out, sample_with_states
+from baselines.training.rollout import roll_out, sample_with_states, spread
 from tasks.base import Corpus, Ragged, Split, Vocabulary
 from tests.fakes import FakeRun, Interrupted, Saved
 from tests.fresh import fresh_seed
 from tests.speed.reference_leakgan import ReferenceJudge, ReferenceLeak, reference_scores
+from tests.speed.test_speed_leakgan import new_game as paper_game
 from tests.toys import ToyCodec, _corpus, conditional_corpus, free_corpus
 
 TINY: dict[str, Any] = {
@@ -157,6 +158,22 @@ def test_sampling_and_rollouts_equal_the_plain_ones_on_the_same_draws() -> None:
     expected = reference_scores(slow, sampled.tokens, 2, 2, later)
     assert (expected != 0).tolist() == [[False, True, False, True, False, True]] * 5
     torch.testing.assert_close(scores, expected, rtol=0, atol=1e-10)
+
+
+def test_at_the_papers_size_values_are_close_in_float32() -> None:
+    """Logits, and D's scores of the rollouts that were drawn."""
+    game, slow = paper_game(batch=4, rollouts=2)
+    with torch.no_grad(), game.net.fixed_weights():
+        sampled = sample_with_states(game.net, (), game._uniforms(20), **game._ends)
+        found = game.net.output(sampled.features.transpose(0, 1))
+        torch.testing.assert_close(found, slow.logits(sampled.tokens), rtol=0, atol=1e-4)
+        assert found.std() > 0.5
+        uniforms = game._uniforms(19, 2, 20)
+        game._uniforms = lambda *shape: uniforms  # type: ignore[method-assign]
+        scores = game.scores(sampled)
+        rolled = roll_out(game.net, (), sampled, uniforms.transpose(0, 1), pad=5001, eos=None, every=4)
+        expected = spread(slow.judge(rolled.tokens), rolled, slow.judge(sampled.tokens), sampled.lengths, 20)
+    torch.testing.assert_close(scores, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", CORPORA)
@@ -550,6 +567,8 @@ def test_policy_gradient_improves_its_start(seed: int) -> None:
         "embedding": 16,
         "hidden": 16,
         "goal_size": 8,
+        "init": "glorot",
+        "init_scale": 0.5,
         "horizon": 1,
         "rollout_every": 1,
         "discriminator": {"embedding": 16, "widths": (1, 2, 3), "filters": (30, 30, 30), "lr": 2e-3},
@@ -559,12 +578,12 @@ def test_policy_gradient_improves_its_start(seed: int) -> None:
         "d_pretrain_steps": 3,
         "d_pretrain_epochs": 3,
         "mle_epochs": 1,
-        "rounds": 90,
+        "rounds": 60,
         "d_steps": 0,
         "mle_every": 100,
         "samples": 400,
         "rollouts": 2,
-        "valid_every": 90,
+        "valid_every": 60,
     }
     method, run = LeakGAN(LeakGANConfig.model_validate(settings)), FakeRun(seed, save=False)
     generator, start = method.fit(corpus, run), method.build(corpus)
@@ -576,5 +595,5 @@ def test_policy_gradient_improves_its_start(seed: int) -> None:
         return -float(np.log(transition[ids[:, :-1], ids[:, 1:]]).mean())
 
     rewards = [line["reward"] for line in run.saved.log if line["stage"] == "adversarial"]
-    assert np.mean(rewards[-10:]) > np.mean(rewards[:10]) + 0.2
-    assert nll(generator) < nll(start) - 0.2
+    assert np.mean(rewards[-10:]) > np.mean(rewards[:10]) + 0.15
+    assert nll(generator) < nll(start) - 0.3

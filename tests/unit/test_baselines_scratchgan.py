@@ -199,7 +199,7 @@ def test_the_schedule_has_no_pretraining(kind: str, monkeypatch: pytest.MonkeyPa
     assert [("valid_nll" in line) for line in run.saved.log] == [False, True, True]
     assert {"d_loss", "d_real", "d_fake", "loss", "entropy", "reward"} <= set(run.saved.log[0])
     start = method.build(corpus)
-    start.load_state_dict(run.saved.snapshots["pretrain"])
+    start.load_state_dict(run.saved.snapshots["untrained"])
     nll = -start.token_log_probs(corpus.splits["test"].targets).mean()
     assert nll == pytest.approx(math.log(corpus.vocab.size), rel=0.2)  # nothing learned yet
 
@@ -293,7 +293,7 @@ def test_it_learns_the_true_distribution_from_nothing() -> None:
     }
     method, run = ScratchGAN(ScratchGANConfig.model_validate(settings)), FakeRun(0, save=False)
     generator, start = method.fit(corpus, run), method.build(corpus)
-    start.load_state_dict(run.saved.snapshots["pretrain"])
+    start.load_state_dict(run.saved.snapshots["untrained"])
 
     def look(of: NeuralGenerator) -> tuple[float, int]:
         """Nats per transition under the chain; different first tokens."""
