@@ -11,7 +11,7 @@ from torch import Tensor
 
 from baselines.nets.base import AutoregressiveNet, Memory
 from baselines.nets.infilling import InfillingNet
-from baselines.neural import NeuralGenerator, _evaluating
+from baselines.neural import NeuralGenerator, evaluating
 from baselines.sampling import draw
 from baselines.training.loss import log_probs
 from tasks.base import Corpus, Ragged
@@ -97,7 +97,7 @@ class InfillingGenerator(NeuralGenerator):
         uniforms = torch.rand(len(tokens), int(tokens.lengths.max(initial=0)), generator=rng)
         order = np.argsort(tokens.lengths, kind="stable")
         parts = []
-        with _evaluating(self.net):
+        with evaluating(self.net):
             for start in range(0, len(order), 256):
                 rows = order[start : start + 256]
                 some, marks = tokens.take(rows), _marks(tokens, blanks).take(rows)
@@ -109,7 +109,7 @@ class InfillingGenerator(NeuralGenerator):
         not blank; in the order of `tokens.flat[blanks]`. Any token may be drawn, `</s>` too."""
         _check(tokens, blanks)
         parts = [np.zeros(0)]
-        with _evaluating(self.net):
+        with evaluating(self.net):
             for start in range(0, len(tokens), 256):
                 rows = np.arange(start, min(start + 256, len(tokens)))
                 some, marks = tokens.take(rows), _marks(tokens, blanks).take(rows)

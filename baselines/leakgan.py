@@ -29,8 +29,8 @@ from baselines.training.batches import bucketed
 from baselines.training.discriminator import (
     DiscriminatorConfig,
     build_discriminator,
-    discriminator_epoch,
     discriminator_optimizer,
+    discriminator_step,
 )
 from baselines.training.goals import goal_ends, goal_progress, intrinsic_rewards, rescaled_by_rank
 from baselines.training.loss import cross_entropy
@@ -371,25 +371,11 @@ class Game:
         return spread(values, rolled, final, sampled.lengths, self._time)
 
     def discriminator_step(self, epochs: int) -> dict[str, float]:
-        """Some epochs on fresh negatives and as many lines of train, drawn anew."""
-        train, pad = self.corpus.splits["train"].targets, self.corpus.vocab.pad
-        count = min(self.config.samples, len(train))
-        rows = torch.randperm(len(train), generator=self.run.rng("positives"))[:count].numpy()
-        temperature, rng = self.config.negatives_temperature, self.run.rng("negatives")
-        real, fake = train.take(rows), self.generator.sample(count, temperature=temperature, rng=rng)
-        width = int(max(real.lengths.max(), fake.lengths.max()))
-        positives, negatives = (torch.from_numpy(part.padded(pad, width)).to(self.run.device) for part in (real, fake))
-        for _ in range(epochs):
-            loss, accuracy = discriminator_epoch(
-                self.discriminator,
-                self.d_optimizer,
-                positives,
-                negatives,
-                None,
-                self.config.discriminator,
-                self.run.rng("discriminator order"),
-            )
-        return {"d_loss": float(loss), "d_accuracy": float(accuracy)}
+        """Some epochs on fresh negatives and as many lines of train."""
+        config, players = self.config, (self.generator, self.corpus, self.run)
+        judge = (self.discriminator, self.d_optimizer, config.discriminator)
+        temperature = config.negatives_temperature
+        return discriminator_step(*judge, *players, samples=config.samples, epochs=epochs, temperature=temperature)
 
     def look_at_valid(self) -> float:
         return valid_nll(self.generator, self.corpus, self.config.valid_rows)

@@ -72,7 +72,7 @@ class NeuralGenerator(nn.Module):
         if n == 0:
             return Ragged.from_lists([])
         uniforms = torch.rand(n, self.limits.max_length, generator=rng)
-        with _evaluating(self.net):
+        with evaluating(self.net):
             parts = [sample(self.net, (), part, self.limits, temperature) for part in torch.split(uniforms, self.batch)]
         return Ragged.concatenate(parts)
 
@@ -84,7 +84,7 @@ class NeuralGenerator(nn.Module):
         order = np.argsort(sources.lengths, kind="stable")
         parts = []
         forbidden = None if decoding.unknown else self.unknown
-        with _evaluating(self.net), _never(self.net, forbidden):
+        with evaluating(self.net), _never(self.net, forbidden):
             for start in range(0, len(order), size):
                 rows = order[start : start + size]
                 memory = self._encode(sources.take(rows))
@@ -94,7 +94,7 @@ class NeuralGenerator(nn.Module):
     def token_log_probs(self, targets: Ragged, sources: Ragged | None = None) -> npt.NDArray[np.float64]:
         order = np.argsort(targets.lengths, kind="stable")
         out = np.zeros(len(targets.flat), np.float64)
-        with _evaluating(self.net):
+        with evaluating(self.net):
             for start in range(0, len(order), 256):
                 rows = order[start : start + 256]
                 found = self._score(targets.take(rows), None if sources is None else sources.take(rows))
@@ -137,7 +137,7 @@ def _never(net: AutoregressiveNet, token: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def _evaluating(net: nn.Module) -> Iterator[None]:
+def evaluating(net: nn.Module) -> Iterator[None]:
     """No dropout and no gradient inside; the mode is set back afterwards."""
     training = net.training
     net.eval()

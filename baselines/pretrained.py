@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from baselines.base import Decoding, NotTractable
 from baselines.nets.base import pick
 from baselines.nets.transformer import library
-from baselines.neural import _evaluating
+from baselines.neural import evaluating
 from baselines.sampling import draw
 from tasks.base import Corpus, Ragged
 
@@ -60,7 +60,7 @@ class PretrainedGenerator(nn.Module):
     def sample_texts(self, n: int, *, temperature: float = 1.0, rng: torch.Generator) -> list[str]:
         """`n` texts by ancestral sampling, each on one line: a run of white space becomes one space."""
         uniforms = torch.rand(n, self.max_tokens, generator=rng)
-        with _evaluating(self.model):
+        with evaluating(self.model):
             parts = [self._sample(part, temperature) for part in torch.split(uniforms, self._rows_of_cache())]
         ids = Ragged.concatenate(parts)
         rows = [ids[i].tolist() for i in range(n)]
@@ -92,7 +92,7 @@ class PretrainedGenerator(nn.Module):
         size = max(1, LOGITS // (self.model.config.vocab_size * int(targets.lengths.max(initial=1))))
         places = Ragged(np.arange(len(targets.flat), dtype=np.int32), targets.offsets)
         found = np.zeros(len(targets.flat))
-        with _evaluating(self.model):
+        with evaluating(self.model):
             for start in range(0, len(order), size):
                 rows = order[start : start + size]
                 found[places.take(rows).flat] = -self._losses(targets.take(rows)).double().cpu().numpy()

@@ -10,18 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from baselines.base import Baseline, BaselineConfig, Decoding, Run
+from baselines.base import Baseline, BaselineConfig, Run
 from baselines.nets.cnn_rollouts import rollout_probabilities
 from baselines.neural import NeuralGenerator, build_net
 from baselines.training.discriminator import (
     DiscriminatorConfig,
     build_discriminator,
-    discriminator_epoch,
     discriminator_optimizer,
+    discriminator_step,
 )
 from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretrain, pretraining_spec
 from baselines.training.rollout import Rollouts, Sampled
@@ -173,31 +172,10 @@ class Game(SequencePolicy):
         return values, self.discriminator(sampled.tokens, sources).sigmoid()
 
     def discriminator_step(self, epochs: int) -> dict[str, float]:
-        """Some epochs on fresh negatives and as many lines of train, drawn anew."""
-        train = self.corpus.splits["train"]
-        count = min(self.config.samples, len(train))
-        rows = torch.randperm(len(train), generator=self.run.rng("positives"))[:count].numpy()
-        rng, sources = self.run.rng("negatives"), None
-        if train.sources is None:
-            fake = self.generator.sample(count, temperature=1.0, rng=rng)
-        else:
-            chosen = train.sources.take(rows)
-            fake = self.generator.generate(chosen, decoding=Decoding("sample"), rng=rng)
-            sources = self.generator.collator.sources(chosen, self.run.device)[0]
-        real, pad = train.targets.take(rows), self.corpus.vocab.pad
-        width = int(max(real.lengths.max(), fake.lengths.max()))
-        positives, negatives = (torch.from_numpy(part.padded(pad, width)).to(self.run.device) for part in (real, fake))
-        for _ in range(epochs):
-            loss, accuracy = discriminator_epoch(
-                self.discriminator,
-                self.d_optimizer,
-                positives,
-                negatives,
-                sources,
-                self.config.discriminator,
-                self.run.rng("discriminator order"),
-            )
-        return {"d_loss": float(loss), "d_accuracy": float(accuracy)}
+        """Some epochs on fresh negatives and as many lines of train."""
+        config, players = self.config, (self.generator, self.corpus, self.run)
+        judge = (self.discriminator, self.d_optimizer, config.discriminator)
+        return discriminator_step(*judge, *players, samples=config.samples, epochs=epochs)
 
     def state(self, done: Progress) -> dict[str, Any]:
         """Everything between two rounds, or two steps of the discriminator's pre-training."""

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from baselines.base import BaselineConfig
+from baselines.base import BaselineConfig, Decoding, Run
 from baselines.nets.cnn import ConvDiscriminator, ConvFeatures
+from baselines.neural import NeuralGenerator
 from tasks.base import Corpus, Vocabulary
 
 
@@ -116,3 +117,41 @@ def discriminator_epoch(
         right += ((logits > 0) == (real[rows] > 0)).sum()
     net.eval()
     return loss_sum / len(targets), right / len(targets)
+
+
+def discriminator_step(
+    net: ConvDiscriminator,
+    optimizer: torch.optim.Optimizer,
+    config: DiscriminatorConfig,
+    generator: NeuralGenerator,
+    corpus: Corpus,
+    run: Run,
+    *,
+    samples: int,
+    epochs: int,
+    temperature: float = 1.0,
+) -> dict[str, float]:
+    """Some epochs on fresh negatives and as many lines of train, drawn anew.
+
+    Args:
+        samples: how many of each; never more than train has lines.
+        temperature: of the negatives.
+    """
+    train = corpus.splits["train"]
+    count = min(samples, len(train))
+    rows = torch.randperm(len(train), generator=run.rng("positives"))[:count].numpy()
+    rng, sources = run.rng("negatives"), None
+    if train.sources is None:
+        fake = generator.sample(count, temperature=temperature, rng=rng)
+    else:
+        chosen = train.sources.take(rows)
+        fake = generator.generate(chosen, decoding=Decoding("sample", temperature), rng=rng)
+        sources = generator.collator.sources(chosen, run.device)[0]
+    real, pad = train.targets.take(rows), corpus.vocab.pad
+    width = int(max(real.lengths.max(), fake.lengths.max()))
+    positives, negatives = (torch.from_numpy(part.padded(pad, width)).to(run.device) for part in (real, fake))
+    for _ in range(epochs):
+        loss, accuracy = discriminator_epoch(
+            net, optimizer, positives, negatives, sources, config, run.rng("discriminator order")
+        )
+    return {"d_loss": float(loss), "d_accuracy": float(accuracy)}

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from baselines.nets.lstm import initialise
 from baselines.neural import NetConfig, NeuralGenerator, build_net
 from baselines.training.batches import Collator, Rows, bucketed
 from baselines.training.loss import cross_entropy
+from baselines.training.valid import valid_nll
 from tasks.base import Corpus, Split
 
 MLE_VERSION = 1  # goes up whenever an equal config and seed would give other weights
@@ -158,10 +158,10 @@ def train_mle(net: AutoregressiveNet, corpus: Corpus, config: MLEConfig, run: Ru
         if course.step % 20 == 0:
             run.progress(STAGE, course.step, total, nll=float(tally[0] / tally[1]))
         if course.step % interval == 0:
-            valid_nll = _valid_nll(net, corpus, config)
-            run.log(STAGE, course.step, train_nll=float(tally[0] / tally[1]), valid_nll=valid_nll)
+            nll = valid_nll(NeuralGenerator(net, corpus), corpus, config.valid_rows)
+            run.log(STAGE, course.step, train_nll=float(tally[0] / tally[1]), valid_nll=nll)
             tally.zero_()
-            if _improved(course, valid_nll, config):
+            if _improved(course, nll, config):
                 best = copy.deepcopy(net.state_dict())
         run.checkpoint(partial(_state, net, optimiser, course, tally, best))
     return best
@@ -183,18 +183,10 @@ def _step(
     return torch.stack([loss.detach().double(), torch.full_like(loss, len(features), dtype=torch.float64)])
 
 
-def _valid_nll(net: AutoregressiveNet, corpus: Corpus, config: MLEConfig) -> float:
-    """Nats per token on the first rows of valid."""
-    valid = corpus.splits["valid"]
-    rows = np.arange(min(len(valid), config.valid_rows))
-    sources = None if valid.sources is None else valid.sources.take(rows)
-    return -float(NeuralGenerator(net, corpus).token_log_probs(valid.targets.take(rows), sources).mean())
-
-
-def _improved(course: Course, valid_nll: float, config: MLEConfig) -> bool:
+def _improved(course: Course, nll: float, config: MLEConfig) -> bool:
     """Whether this is the best so far; otherwise patience shrinks, and so does the rate where the schedule says so."""
-    if valid_nll < course.best:
-        course.best, course.stale = valid_nll, 0
+    if nll < course.best:
+        course.best, course.stale = nll, 0
         return True
     course.stale += 1
     if config.schedule == "plateau":

@@ -20,6 +20,7 @@ from baselines.base import Decoding, Diverged
 from baselines.leakgan import Game, LeakGAN, LeakGANConfig
 from baselines.merging import merge
 from baselines.neural import NeuralGenerator
+from baselines.training import discriminator
 from baselines.training.goals import goal_ends, goal_progress, intrinsic_rewards, rescaled_by_rank
 from baselines.training.loss import log_probs
 from baselines.training.rollout import roll_out, sample_with_states, spread
@@ -432,13 +433,13 @@ def test_the_schedule_is_interleaved(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_negatives_are_fresh_and_positives_are_lines_of_train(monkeypatch: pytest.MonkeyPatch) -> None:
     corpus, seen = CORPORA["free"], []
-    plain = leakgan.discriminator_epoch
+    plain = discriminator.discriminator_epoch
 
     def watch(net, optimizer, positives, negatives, *rest):  # type: ignore[no-untyped-def]
         seen.append((positives, negatives))
         return plain(net, optimizer, positives, negatives, *rest)
 
-    monkeypatch.setattr(leakgan, "discriminator_epoch", watch)
+    monkeypatch.setattr(discriminator, "discriminator_epoch", watch)
     tiny().fit(corpus, FakeRun(save=False))
     assert len(seen) == 2 + 3 * 2
     pad = corpus.vocab.pad

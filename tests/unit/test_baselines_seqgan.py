@@ -12,12 +12,12 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from baselines import seqgan
 from baselines.base import Diverged
 from baselines.merging import merge
 from baselines.nets.lstm import initialise
 from baselines.neural import NeuralGenerator
 from baselines.seqgan import Game, SeqGAN, SeqGANConfig
+from baselines.training import discriminator
 from baselines.training.mle import MLE_BUDGETS, MLEConfig
 from tasks.base import Corpus, Ragged, Split, Vocabulary
 from tests.fakes import FakeRun, Interrupted, Saved
@@ -82,13 +82,13 @@ def test_the_snapshot_is_the_shared_pretraining() -> None:
 
 def test_negatives_are_fresh_each_step_and_classes_equal(monkeypatch: pytest.MonkeyPatch) -> None:
     corpus, seen = CORPORA["free"], []
-    plain = seqgan.discriminator_epoch
+    plain = discriminator.discriminator_epoch
 
     def watch(net, optimizer, positives, negatives, *rest):  # type: ignore[no-untyped-def]
         seen.append((positives, negatives))
         return plain(net, optimizer, positives, negatives, *rest)
 
-    monkeypatch.setattr(seqgan, "discriminator_epoch", watch)
+    monkeypatch.setattr(discriminator, "discriminator_epoch", watch)
     tiny().fit(corpus, FakeRun())
     steps = seen[:2] + seen[2::2]  # one epoch a step in pre-training, then two
     assert len(steps) == 2 + 3 * 2
