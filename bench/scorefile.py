@@ -122,7 +122,7 @@ def _content(path: Path) -> bytes:
 def _refuse_other_text(content: bytes, path: Path) -> None:
     """What could be read as UTF-8 lines, and would be scored as something that nobody wrote."""
     if content.startswith(b"\x1f\x8b"):
-        raise UserError(f"{path} line 1: gzip, not text. Unpack it, or name it {path.name}.gz.")
+        raise UserError(f"{path} line 1: gzip, not text (byte 1). Unpack it, or name it {path.name}.gz.")
     marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
     if content.startswith(marks) or 4 * content.count(0) > len(content):  # in UTF-16, half of plain English is zeros
         at = 0 if content.startswith(marks) else content.index(0)

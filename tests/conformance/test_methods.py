@@ -31,7 +31,7 @@ MLE_TINY: dict[str, Any] = {"net": {"embedding": 8, "hidden": 8, "dropout": 0.2}
 HOME = {"lstm_gan_reinforce": "lstm_gan"}  # names that share a file
 METHODS = sorted(baselines.BUILTIN)
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*enable_nested_tensor")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*enable_nested_tensor")]
 
 
 def method(name: str) -> Baseline:

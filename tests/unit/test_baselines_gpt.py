@@ -189,10 +189,13 @@ def test_states_after_every_token_can_be_gone_on_from() -> None:
 
 def test_rows_that_end_do_not_change_the_others() -> None:
     """Samples and greedy text of a batch are those of each row alone, token by token, without a cache."""
-    net = rough_net(fresh_seed())
     limits = Limits(VOCAB, 0, PLACES)
     uniforms = torch.rand(24, PLACES, generator=torch.Generator().manual_seed(fresh_seed()), dtype=torch.float64)
-    together = sample(net, (), uniforms, limits)
+    for offset in range(50):  # one of rough weights may never say the end, or say it at once
+        net = rough_net(fresh_seed() + offset)
+        together = sample(net, (), uniforms, limits)
+        if len(set(together.lengths.tolist())) > 1:
+            break
     assert len(set(together.lengths.tolist())) > 1
     for row in range(24):
         ids = [VOCAB]
@@ -359,6 +362,7 @@ def test_the_weights_best_on_valid_are_kept_and_training_stops() -> None:
     assert -generator.token_log_probs(corpus.splits["valid"].targets).mean() == pytest.approx(min(looks), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*CORPORA, "checkpoint"])
 def test_interrupted_anywhere_it_ends_the_same_to_the_bit(kind: str, checkpoint: Path) -> None:
     corpus = CORPORA.get(kind, CORPORA["free"])

@@ -161,6 +161,7 @@ def test_sampling_and_rollouts_equal_the_plain_ones_on_the_same_draws() -> None:
     torch.testing.assert_close(scores, expected, rtol=0, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_at_the_papers_size_values_are_close_in_float32() -> None:
     """Logits, and D's scores of the rollouts that were drawn."""
     game, slow = paper_game(batch=4, rollouts=2)
@@ -489,6 +490,7 @@ def test_training_never_reads_test() -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CORPORA)
 def test_interrupted_anywhere_it_ends_the_same_to_the_bit(kind: str) -> None:
     corpus = CORPORA[kind]

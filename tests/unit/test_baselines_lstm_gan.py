@@ -156,6 +156,7 @@ def test_only_rounds_running_count_for_the_stop() -> None:
     assert not stopped(Progress(), config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["gumbel", "reinforce"])
 @pytest.mark.parametrize("kind", CORPORA)
 def test_interrupted_anywhere_it_ends_the_same_to_the_bit(kind: str, estimator: str) -> None:

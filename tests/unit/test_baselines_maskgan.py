@@ -588,6 +588,7 @@ def test_training_never_reads_test_and_the_game_never_learns_from_valid() -> Non
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CORPORA)
 def test_interrupted_anywhere_it_ends_the_same_to_the_bit(kind: str) -> None:
     corpus = CORPORA[kind]

@@ -88,6 +88,7 @@ def test_padding_gives_no_gradient() -> None:
     assert not changed[corpus.vocab.pad]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CORPORA)
 def test_interrupted_anywhere_it_ends_the_same_to_the_bit(kind: str) -> None:
     corpus, whole = CORPORA[kind], FakeRun(save=False)

@@ -128,6 +128,7 @@ def test_the_log_has_a_line_a_round(kind: str) -> None:
     assert all(0 < line["reward"] < 1 for line in rounds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CORPORA)
 @pytest.mark.parametrize("settings", [{}, {"baseline": "moving_average", "rollout_decay": 0.8, "select": "valid"}])
 def test_interrupted_anywhere_it_ends_the_same_to_the_bit(kind: str, settings: dict[str, Any]) -> None:

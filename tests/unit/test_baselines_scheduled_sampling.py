@@ -211,6 +211,7 @@ def test_epsilon_falls_by_epoch_or_by_step(
     assert all({"train_nll", "valid_nll", "epsilon"} <= set(line) for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CORPORA)
 @pytest.mark.parametrize("select", ["last", "valid"])
 def test_interrupted_anywhere_it_ends_the_same_to_the_bit(kind: str, select: str) -> None:

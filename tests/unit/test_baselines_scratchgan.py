@@ -211,6 +211,7 @@ def test_training_never_reads_test_and_valid_only_to_look() -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CORPORA)
 def test_interrupted_anywhere_it_ends_the_same_to_the_bit(kind: str) -> None:
     corpus, whole = CORPORA[kind], FakeRun(save=False)

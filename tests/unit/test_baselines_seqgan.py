@@ -114,6 +114,7 @@ def test_training_never_reads_test_and_valid_only_to_look(kind: str) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CORPORA)
 @pytest.mark.parametrize("settings", [{}, {"baseline": "moving_average", "rollout_decay": 0.8, "select": "valid"}])
 def test_interrupted_anywhere_it_ends_the_same_to_the_bit(kind: str, settings: Mapping[str, Any]) -> None:

@@ -134,6 +134,7 @@ def test_training_never_reads_test_and_valid_only_in_pretraining() -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CORPORA)
 def test_interrupted_anywhere_it_ends_the_same_to_the_bit(kind: str) -> None:
     corpus = CORPORA[kind]

@@ -40,6 +40,7 @@ def test_bleu_against_a_pool_is_nltks(samples, references):
     assert values(Material(samples, references, tokens="space"), NAMES) == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.tuples(text, st.lists(text, min_size=1, max_size=3)), min_size=1, max_size=5))
 def test_bleu_against_own_references_is_nltks(items):
@@ -57,6 +58,7 @@ def test_self_bleu_is_nltks_with_the_sample_left_out(samples):
     assert values(Material(samples, tokens="space"), SELF) == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_random_corpora_word_by_word(seed):
     rng = random.Random(seed)

@@ -64,6 +64,7 @@ def test_runs_in_ones_own_texts_up_to_a_length(items, most):
     assert found.tolist() == [min(most, run) for run in brute_runs(samples, lambda i: owned[i])]
 
 
+@pytest.mark.slow
 def test_runs_in_larger_text():
     """Few words and long texts: long runs, and more numbers than one sort's keys can hold."""
     rng = np.random.default_rng(fresh_seed())

@@ -27,7 +27,7 @@ EXAMPLES = int(os.environ.get("GANTLET_FUZZ", "1"))
 SELF = [f"self-bleu-{n}" for n in range(2, 6)]
 LIST_FIELDS = ("samples", "references", "references_by_item", "train", "sources", "sweep", "real")
 
-pytestmark = pytest.mark.usefixtures(mauve_stands_in.__name__)
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures(mauve_stands_in.__name__)]
 every_name = pytest.mark.parametrize("name", BUILTIN)
 
 

@@ -117,7 +117,10 @@ def test_any_bytes_are_lines_or_an_error_that_says_where(tmp_path_factory, conte
         ("白\n".encode("utf-16"), "samples.txt line 1: UTF-16 or UTF-32"),
         ("a b\n".encode("utf-32"), "samples.txt line 1: UTF-16 or UTF-32"),
         (b"a\rb\rc\r", "samples.txt line 1: a carriage return (byte 2), and no line feed in all the file"),
-        (gzip.compress(b"a\n", mtime=0), "samples.txt line 1: gzip, not text. Unpack it, or name it samples.txt.gz"),
+        (
+            gzip.compress(b"a\n", mtime=0),
+            "samples.txt line 1: gzip, not text (byte 1). Unpack it, or name it samples.txt.gz",
+        ),
     ],
 )
 def test_bytes_that_are_no_text_are_refused(gantlet, content, message):
