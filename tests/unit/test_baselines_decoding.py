@@ -58,6 +58,7 @@ def one(memory, row: int):
     return tuple(part[row : row + 1] for part in memory)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("eos", [EOS, None])
 @pytest.mark.parametrize("penalty", [0.0, 0.6, 1.0, 1.7])
 def test_a_wide_beam_finds_the_best_sequence(eos, penalty):
@@ -71,6 +72,7 @@ def test_a_wide_beam_finds_the_best_sequence(eos, penalty):
         assert scores[sequences.index(found)] == pytest.approx(max(scores), abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("input_feeding", [False, True])
 def test_a_wide_beam_finds_each_sources_best(input_feeding):
     vocab, limits = 4, Limits(bos=4, eos=EOS, max_length=4)

@@ -35,6 +35,7 @@ from tests.fresh import fresh_seed
 from tests.toys import conditional_corpus, free_corpus
 
 transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.slow  # the library alone takes seconds to import
 
 TINY: dict[str, Any] = {
     "layers": 2,

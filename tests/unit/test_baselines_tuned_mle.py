@@ -121,6 +121,7 @@ def test_weights_of_a_size_that_was_not_searched_are_refused() -> None:
         tiny().build(CORPORA["free"]).load_state_dict(stranger.state_dict())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["free", "conditional"])
 def test_interrupted_anywhere_it_ends_the_same_and_trains_nothing_twice(kind: str) -> None:
     corpus, whole = CORPORA[kind], FakeRun(save=False)

@@ -75,6 +75,7 @@ def test_content_does_not_depend_on_the_process(hash_seed: str) -> None:
     assert json.loads(found.stdout) == dict(HASHES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_sizes_fields_and_distinctness(dataset: str) -> None:
     splits = {split: rows(dataset, split) for split in SPLITS}

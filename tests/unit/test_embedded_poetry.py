@@ -24,6 +24,7 @@ def without_doubled(text: str) -> str:
     return "".join(one for one, two in zip(text, text[1:] + " ", strict=True) if one != two)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dataset", "width"), [("poetry", 5), ("poetry7", 7)])
 def test_every_poem_keeps_the_rules(dataset: str, width: int) -> None:
     for split in SPLITS:

@@ -93,6 +93,7 @@ def frechet(samples, references, name="frechet"):
     return result.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corrupt", [swapped, dropped, substituted])
 def test_it_grows_with_corruption(corrupt):
     rng = np.random.default_rng(fresh_seed())

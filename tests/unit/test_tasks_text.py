@@ -37,6 +37,7 @@ _TEXTS = st.one_of(st.lists(_PIECES, max_size=12).map(" ".join), st.text(max_siz
 _MOSES = {language: (MosesWords(language), MosesTokenizer(language)) for language in ("en", "fr", "de")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "fr", "de"])
 @settings(max_examples=250, deadline=None)
 @given(text=_TEXTS)
