@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.base import Decoding
+import baselines
+from baselines.base import Decoding, NotTractable
 from baselines.mle import MLE
 from baselines.seqgan import SeqGAN
+from tests.conformance.test_methods import CORPORA as LETTERS
+from tests.conformance.test_methods import method
 from tests.fakes import FakeRun
 from tests.toys import conditional_corpus, free_corpus
 
@@ -79,3 +82,23 @@ def test_seqgan_runs_on_the_gpu(kind: str) -> None:
     )
     assert model.device.type == "cuda"
     assert all(torch.isfinite(value).all() for value in model.state_dict().values())
+
+
+@pytest.mark.parametrize("name", sorted(baselines.BUILTIN))
+def test_every_method_trains_on_the_gpu_and_is_the_same_model_on_the_cpu(name: str) -> None:
+    corpus = LETTERS["varied"]
+    run = pretrained_on_cuda(cuda_run())
+    model: Any = method(name).fit(corpus, run)
+    drawn = model.sample(50, temperature=1.0, rng=torch.Generator().manual_seed(1))
+    targets = corpus.splits["test"].targets
+    try:
+        on_gpu = model.token_log_probs(targets)
+    except NotTractable:
+        on_gpu = None
+    if isinstance(model, torch.nn.Module):
+        assert next(model.parameters()).device.type == "cuda"
+        model.cpu()
+    again = model.sample(50, temperature=1.0, rng=torch.Generator().manual_seed(1))
+    assert (drawn.lengths == again.lengths).mean() > 0.9  # a draw at the edge of two tokens may fall either way
+    if on_gpu is not None:
+        np.testing.assert_allclose(model.token_log_probs(targets), on_gpu, atol=1e-3)
