@@ -25,7 +25,7 @@ from baselines.nets.cnn_rollouts import rollout_probabilities
 from baselines.nets.leaked import LeakedLM
 from baselines.nets.lstm import Init
 from baselines.neural import NeuralGenerator
-from baselines.training.batches import bucketed
+from baselines.training.batches import bucketed, shifted
 from baselines.training.discriminator import (
     DiscriminatorConfig,
     build_discriminator,
@@ -320,7 +320,7 @@ class Game:
         goals = net.goals(leaked[:, :-1])
         ends = goal_ends(inside.sum(1), tokens.shape[1], self.config.horizon)
         cosine = (goal_progress(leaked, goals, ends) * inside).sum()
-        features = net.work(self._inputs(tokens), goals.detach())[inside]
+        features = net.work(shifted(tokens, self.corpus.vocab.bos), goals.detach())[inside]
         loss, count = cross_entropy(features, net.output, tokens[inside]), inside.sum()
         self._step(self.teacher, loss / count, -cosine / count)
         return loss.detach(), count, cosine.detach()
@@ -343,7 +343,7 @@ class Game:
         manager_loss = -(values * progress).sum() / judged.sum()
         rewards = intrinsic_rewards(leaked, goals.detach(), config.horizon) * emitted
         weights = rewards[emitted] / emitted.sum()
-        features = net.work(self._inputs(tokens), goals.detach())[emitted]
+        features = net.work(shifted(tokens, self.corpus.vocab.bos), goals.detach())[emitted]
         worker_loss = cross_entropy(features, net.output, tokens[emitted], weights)
         self._step(self.player, worker_loss, manager_loss)
         figures = {
@@ -430,7 +430,3 @@ class Game:
     def _uniforms(self, *shape: int) -> Tensor:
         """[batch, *shape], from the CPU's stream, so that draws don't depend on the device."""
         return torch.rand(self.config.batch, *shape, generator=self.run.rng("rollouts")).to(self.run.device)
-
-    def _inputs(self, tokens: Tensor) -> Tensor:
-        """What is read to predict each token [batch, time]: `bos`, then the tokens but the last."""
-        return torch.cat([torch.full_like(tokens[:, :1], self.corpus.vocab.bos), tokens[:, :-1]], 1)

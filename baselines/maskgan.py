@@ -25,11 +25,11 @@ from baselines.infilling import InfillingGenerator, MaskKind, choose_blanks, fil
 from baselines.nets.base import Memory
 from baselines.nets.infilling import InfillingNet, TokenDiscriminator
 from baselines.neural import NetConfig
-from baselines.training.batches import Rows, bucketed
+from baselines.training.batches import Rows, bucketed, shifted
 from baselines.training.loss import cross_entropy
 from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretrain, pretraining_spec
 from baselines.training.policy_gradient import Scale, discounted, policy_gradient_step, without_dropout
-from baselines.training.saving import moments, set_moments
+from baselines.training.saving import moments, players_state, set_moments, set_players
 from tasks.base import Corpus, Ragged
 
 SPEC_VERSION = 1  # of MaskMLE: goes up whenever an equal spec and seed would give other weights
@@ -327,11 +327,6 @@ def look_at_valid(generator: InfillingGenerator, corpus: Corpus, config: MaskGAN
     }
 
 
-def shifted(tokens: Tensor, bos: int) -> Tensor:
-    """What the decoder reads to write each token [batch, time]: `bos`, then the tokens but the last."""
-    return torch.cat([torch.full_like(tokens[:, :1], bos), tokens[:, :-1]], 1)
-
-
 def discriminator_loss(
     real_logits: Tensor, real_blanks: Tensor, fake_logits: Tensor, fake_blanks: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -468,10 +463,7 @@ class Game:
         """Everything between two rounds, or two steps of the discriminator before them."""
         return {
             "progress": vars(done),
-            "net": self.net.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "g_moments": moments(self.net, self.g_optimizer),
-            "d_moments": moments(self.discriminator, self.d_optimizer),
+            **players_state(self),
             "critic_moments": moments(self.discriminator, self.critic_optimizer),
         }
 
@@ -479,9 +471,6 @@ class Game:
         """Puts back what `state` gave; a fresh start without it."""
         if saved is None:
             return Progress()
-        self.net.load_state_dict(saved["net"])
-        self.discriminator.load_state_dict(saved["discriminator"])
-        set_moments(self.net, self.g_optimizer, saved["g_moments"])
-        set_moments(self.discriminator, self.d_optimizer, saved["d_moments"])
+        set_players(self, saved)
         set_moments(self.discriminator, self.critic_optimizer, saved["critic_moments"])
         return Progress(**saved["progress"])

@@ -90,8 +90,8 @@ class NgramGenerator:
             rows, histories = rows[~ended], self.model.read(histories[~ended], tokens[~ended])
         return Ragged.from_padded(ids, lengths)
 
-    def generate(self, sources: Ragged, *, decoding: Decoding, rng: torch.Generator) -> Ragged:
-        raise NotImplementedError("an n-gram model reads no source")
+    def generate(self, sources: Ragged, *, decoding: Decoding, rng: torch.Generator) -> Ragged:  # noqa: ARG002
+        raise ValueError("an n-gram model reads no source: `supports` refuses conditional tasks")
 
     def token_log_probs(
         self,

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field, PositiveFloat, PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.base import Baseline, BaselineConfig, Run, State
 from baselines.decoding import Limits
@@ -24,9 +23,11 @@ from baselines.nets.base import AutoregressiveNet
 from baselines.nets.multi_embedding import MultiEmbeddingDiscriminator
 from baselines.nets.relational import RelationalLanguageModel, initialise
 from baselines.neural import NeuralGenerator
+from baselines.training.descent import descend
 from baselines.training.gumbel import Schedule, anneal, gumbel_softmax
 from baselines.training.mle import MLE_VERSION, MLEConfig, train_mle
-from baselines.training.saving import moments, set_moments
+from baselines.training.saving import players_state, set_players
+from baselines.training.valid import valid_nll
 from tasks.base import Corpus
 
 TINY = 1e-30  # weights and gradients below it are taken for 0
@@ -172,7 +173,7 @@ class RelGAN(Baseline):
                 figures |= game.discriminator_step(beta)
             done += 1
             if done % config.valid_every == 0 or done == config.rounds:
-                figures["valid_nll"] = game.valid_nll()
+                figures["valid_nll"] = valid_nll(generator, corpus, config.valid_rows)
             run.log("adversarial", done, **figures)
             run.progress("adversarial", done, config.rounds, g_loss=figures["g_loss"])
             run.checkpoint(partial(game.state, done))
@@ -268,7 +269,7 @@ class Game:
         fake = self.fake(beta)
         self.discriminator.requires_grad_(False)
         loss = relativistic_loss(self.discriminator(fake.weights, fake.lengths), self.discriminator(*self.real()))
-        gradient = self._update(self.net, self.g_optimizer, loss)
+        gradient = descend(self.g_optimizer, loss, self.net, self.config.clip)
         self.discriminator.requires_grad_(True)
         with torch.no_grad():
             peak = fake.weights.amax(2).sum() / fake.lengths.sum()  # 1: as good as one-hot
@@ -282,7 +283,7 @@ class Game:
         real_odds = self.discriminator(*self.real())
         fake_odds = self.discriminator(fake.weights, fake.lengths)
         loss = relativistic_loss(real_odds, fake_odds)
-        gradient = self._update(self.discriminator, self.d_optimizer, loss)
+        gradient = descend(self.d_optimizer, loss, self.discriminator, self.config.clip)
         right = (real_odds.detach() > fake_odds.detach()).double().mean()
         figures = {"d_loss": loss, "d_gradient": gradient, "d_accuracy": right}
         return {name: float(figure.detach()) for name, figure in figures.items()}
@@ -297,36 +298,16 @@ class Game:
         lines, device = train.take(rows), self.run.device
         return torch.from_numpy(lines.padded(self.corpus.vocab.pad)).to(device), torch.tensor(lines.lengths).to(device)
 
-    def valid_nll(self) -> float:
-        """Nats per token on the first rows of valid; it is looked at and decides nothing."""
-        valid = self.corpus.splits["valid"].targets
-        rows = np.arange(min(self.config.valid_rows, len(valid)))
-        return -float(self.generator.token_log_probs(valid.take(rows)).mean())
-
     def state(self, done: int) -> dict[str, Any]:
         """Everything between two rounds."""
         return {
             "rounds": done,
-            "net": self.net.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "g_moments": moments(self.net, self.g_optimizer),
-            "d_moments": moments(self.discriminator, self.d_optimizer),
+            **players_state(self),
         }
 
     def restore(self, saved: Mapping[str, Any] | None) -> int:
         """Puts back what `state` gave; how many rounds are done."""
         if saved is None:
             return 0
-        self.net.load_state_dict(saved["net"])
-        self.discriminator.load_state_dict(saved["discriminator"])
-        set_moments(self.net, self.g_optimizer, saved["g_moments"])
-        set_moments(self.discriminator, self.d_optimizer, saved["d_moments"])
+        set_players(self, saved)
         return int(saved["rounds"])
-
-    def _update(self, net: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
-        """One step down the loss; gives the gradient's norm before it was clipped."""
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        norm = nn.utils.clip_grad_norm_(net.parameters(), self.config.clip)
-        optimizer.step()
-        return norm

@@ -13,7 +13,6 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -23,9 +22,11 @@ from baselines.base import Baseline, BaselineConfig, Run
 from baselines.nets.lstm import RecurrentNet, initialise
 from baselines.nets.token_discriminator import TokenDiscriminator
 from baselines.neural import NetConfig, NeuralGenerator, build_net
+from baselines.training.batches import shifted
 from baselines.training.policy_gradient import RewardBaseline, discounted, policy_gradient_step, without_dropout
 from baselines.training.rollout import sample_with_states
-from baselines.training.saving import moments, set_moments
+from baselines.training.saving import players_state, set_players
+from baselines.training.valid import valid_nll
 from tasks.base import Corpus
 
 
@@ -117,7 +118,7 @@ class ScratchGAN(Baseline):
             done += 1
             last = done == config.steps
             if done % config.valid_every == 0 or last:
-                figures["valid_nll"] = game.valid_nll()
+                figures["valid_nll"] = valid_nll(generator, corpus, config.valid_rows)
             if done % config.log_every == 0 or "valid_nll" in figures:
                 run.log("adversarial", done, **figures)
             run.progress("adversarial", done, config.steps, reward=figures["reward"])
@@ -183,7 +184,7 @@ class Game:
             figures = policy_gradient_step(
                 self.net,
                 self.g_optimizer,
-                self.net(self._inputs(tokens)),
+                self.net(shifted(tokens, self.corpus.vocab.bos)),
                 tokens,
                 advantages,
                 emitted,
@@ -217,20 +218,11 @@ class Game:
         rows = torch.randint(len(train), (self.config.batch,), generator=self.run.rng("real")).numpy()
         return torch.from_numpy(train.take(rows).padded(self._pad)).to(self.run.device)
 
-    def valid_nll(self) -> float:
-        """Nats per token on the first rows of valid; it is looked at and decides nothing."""
-        valid = self.corpus.splits["valid"].targets
-        rows = np.arange(min(self.config.valid_rows, len(valid)))
-        return -float(self.generator.token_log_probs(valid.take(rows)).mean())
-
     def state(self, done: int) -> dict[str, Any]:
         """Everything between two steps."""
         return {
             "steps": done,
-            "net": self.net.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "g_moments": moments(self.net, self.g_optimizer),
-            "d_moments": moments(self.discriminator, self.d_optimizer),
+            **players_state(self),
             "baseline": self.baseline.value,
         }
 
@@ -238,20 +230,13 @@ class Game:
         """Puts back what `state` gave; how many steps are done."""
         if saved is None:
             return 0
-        self.net.load_state_dict(saved["net"])
-        self.discriminator.load_state_dict(saved["discriminator"])
-        set_moments(self.net, self.g_optimizer, saved["g_moments"])
-        set_moments(self.discriminator, self.d_optimizer, saved["d_moments"])
+        set_players(self, saved)
         self.baseline.value = saved["baseline"]
         return int(saved["steps"])
 
     @property
     def _pad(self) -> int:
         return self.corpus.vocab.pad
-
-    def _inputs(self, tokens: Tensor) -> Tensor:
-        """What is read to predict each token [batch, time]: `bos`, then the tokens but the last."""
-        return torch.cat([torch.full_like(tokens[:, :1], self.corpus.vocab.bos), tokens[:, :-1]], 1)
 
 
 def discriminator_loss(odds: Tensor, inside: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ from baselines.training.matching import squared_mmd
 from baselines.training.mle import MLEConfig
 from baselines.training.policy_gradient import without_dropout
 from baselines.training.relaxed import Relaxed, unroll
-from baselines.training.saving import moments, set_moments
+from baselines.training.saving import players_state, set_players
 from tasks.base import Corpus
 
 
@@ -297,18 +297,12 @@ class Game:
         """Everything between two rounds."""
         return {
             "progress": vars(done),
-            "net": self.net.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "g_moments": moments(self.net, self.g_optimizer),
-            "d_moments": moments(self.discriminator, self.d_optimizer),
+            **players_state(self),
         }
 
     def restore(self, saved: Mapping[str, Any] | None) -> Progress:
         """Puts back what `state` gave; a fresh start without it."""
         if saved is None:
             return Progress()
-        self.net.load_state_dict(saved["net"])
-        self.discriminator.load_state_dict(saved["discriminator"])
-        set_moments(self.net, self.g_optimizer, saved["g_moments"])
-        set_moments(self.discriminator, self.d_optimizer, saved["d_moments"])
+        set_players(self, saved)
         return Progress(**saved["progress"])

@@ -7,6 +7,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from tasks.base import Corpus, Example, Ragged, Split, Vocabulary
 
 
@@ -50,6 +53,33 @@ def free_corpus(n: int = 400, seed: int = 0, words: int = 8, fixed_length: int |
 
     splits = {"train": split(n), "valid": split(n // 4), "test": split(n // 4)}
     return _corpus("free", codec, None, splits, fixed_length)
+
+
+def markov_chain(
+    vocab: int = 20,
+    time: int = 8,
+    noise: float = 0.2,
+    seed: int = 0,
+    rows: tuple[int, int, int] = (1500, 200, 200),
+) -> tuple[Corpus, npt.NDArray[np.float64]]:
+    """A corpus of fixed length in which each token has one likely successor, and its transition probabilities.
+
+    So the true distribution is known, and samples have an exact likelihood under it.
+    """
+    rng = np.random.default_rng(seed)
+    successor = rng.permutation(vocab)
+    transition = np.full((vocab, vocab), noise / vocab)
+    transition[np.arange(vocab), successor] += 1 - noise
+
+    def draw(n: int) -> Ragged:
+        ids = rng.integers(vocab, size=(n, time))
+        for t in range(1, time):
+            ids[:, t] = np.where(rng.random(n) < noise, ids[:, t], successor[ids[:, t - 1]])
+        return Ragged.from_lists(ids.tolist())
+
+    splits = {name: Split((), draw(n)) for name, n in zip(("train", "valid", "test"), rows, strict=True)}
+    codec = ToyCodec(Vocabulary(tuple(map(str, range(vocab))), None, None))
+    return _corpus("free", codec, None, splits, time), transition
 
 
 def conditional_corpus(n: int = 400, seed: int = 0, words: int = 8) -> Corpus:

@@ -46,9 +46,8 @@ class Collator:
     def batch(self, targets: Ragged, sources: Ragged | None, device: torch.device) -> Batch:
         """All rows given, as one batch."""
         padded = torch.from_numpy(targets.padded(self.target_pad)).to(device, non_blocking=True)
-        inputs = torch.cat([torch.full_like(padded[:, :1], self.bos), padded[:, :-1]], 1)
         pair = None if sources is None else self.sources(sources, device)
-        return Batch(inputs, padded, padded != self.target_pad, pair)
+        return Batch(shifted(padded, self.bos), padded, padded != self.target_pad, pair)
 
     def sources(self, sources: Ragged, device: torch.device) -> tuple[Tensor, Tensor]:
         """Sources [batch, time] (at least one place wide) and lengths [batch]."""
@@ -56,6 +55,11 @@ class Collator:
         padded = sources.padded(self.source_pad, max(1, int(sources.lengths.max(initial=0))))
         lengths = torch.from_numpy(sources.lengths)
         return torch.from_numpy(padded).to(device, non_blocking=True), lengths.to(device, non_blocking=True)
+
+
+def shifted(tokens: Tensor, bos: int) -> Tensor:
+    """What is read to predict each token [batch, time]: `bos`, then the tokens but the last."""
+    return torch.cat([torch.full_like(tokens[:, :1], bos), tokens[:, :-1]], 1)
 
 
 def bucketed(targets: Ragged, sources: Ragged | None, batch: int, seed: int, pool: int = 50) -> list[Rows]:

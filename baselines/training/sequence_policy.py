@@ -20,6 +20,7 @@ from torch import Tensor
 from baselines.base import BaselineConfig, Run, State
 from baselines.nets.base import AutoregressiveNet, Memory, pick
 from baselines.neural import NeuralGenerator
+from baselines.training.batches import shifted
 from baselines.training.policy_gradient import (
     BaselineKind,
     RewardBaseline,
@@ -96,7 +97,7 @@ class SequencePolicy(ABC):
         rewards = self.rewards(sampled, memory, sources)
         emitted = sampled.tokens != pad
         with without_dropout(net):
-            features = net(self._inputs(sampled.tokens), net.encode(*sources) if sources else ())
+            features = net(shifted(sampled.tokens, self.corpus.vocab.bos), net.encode(*sources) if sources else ())
             figures = policy_gradient_step(
                 net,
                 self.g_optimizer,
@@ -121,7 +122,7 @@ class SequencePolicy(ABC):
         with self.policy.fixed_weights():
             if not self.same_policy:  # the states must be those of the policy that goes on from them
                 memory = self.policy.encode(*sources) if sources else ()
-                features, states = self.policy.states(self._inputs(sampled.tokens), memory)
+                features, states = self.policy.states(shifted(sampled.tokens, self.corpus.vocab.bos), memory)
                 sampled = Sampled(sampled.tokens, sampled.lengths, features.transpose(0, 1), states)
             everyone = torch.arange(len(sampled.tokens), device=self.run.device)
             parts = []
@@ -189,10 +190,6 @@ class SequencePolicy(ABC):
     def _uniforms(self, *shape: int) -> Tensor:
         """[batch, *shape], from the CPU's stream, so that draws don't depend on the device."""
         return torch.rand(self.config.batch, *shape, generator=self.run.rng("rollouts")).to(self.run.device)
-
-    def _inputs(self, tokens: Tensor) -> Tensor:
-        """What is read to predict each token [batch, time]: `bos`, then the tokens but the last."""
-        return torch.cat([torch.full_like(tokens[:, :1], self.corpus.vocab.bos), tokens[:, :-1]], 1)
 
     def _source_batch(self) -> tuple[Tensor, Tensor] | None:
         """Sources [batch, source time] and lengths of random training lines; None for a free task."""

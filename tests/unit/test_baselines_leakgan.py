@@ -21,15 +21,16 @@ from baselines.leakgan import Game, LeakGAN, LeakGANConfig
 from baselines.merging import merge
 from baselines.neural import NeuralGenerator
 from baselines.training import discriminator
+from baselines.training.batches import shifted
 from baselines.training.goals import goal_ends, goal_progress, intrinsic_rewards, rescaled_by_rank
 from baselines.training.loss import log_probs
 from baselines.training.rollout import roll_out, sample_with_states, spread
-from tasks.base import Corpus, Ragged, Split, Vocabulary
+from tasks.base import Corpus, Ragged
 from tests.fakes import FakeRun, Interrupted, Saved
 from tests.fresh import fresh_seed
 from tests.speed.reference_leakgan import ReferenceJudge, ReferenceLeak, reference_scores
 from tests.speed.test_speed_leakgan import new_game as paper_game
-from tests.toys import ToyCodec, _corpus, conditional_corpus, free_corpus
+from tests.toys import conditional_corpus, free_corpus, markov_chain
 
 TINY: dict[str, Any] = {
     "embedding": 8,
@@ -125,7 +126,7 @@ def test_padded_windows_never_count() -> None:
 def test_steps_equal_teacher_forcing(kind: str, settings: Mapping[str, Any]) -> None:
     game = new_game(CORPORA[kind], **settings)
     tokens = sequences(CORPORA[kind])
-    inputs, net = game._inputs(tokens), game.net
+    inputs, net = shifted(tokens, game.corpus.vocab.bos), game.net
     expected, state, parts = net(inputs), net.initial_state(len(tokens)), []
     with torch.no_grad(), net.fixed_weights():
         for token in inputs.unbind(1):
@@ -313,7 +314,10 @@ def watched_step(game: Game, monkeypatch: pytest.MonkeyPatch) -> tuple[Tensor, T
     game.generator_step()
     (tokens,) = kept
     inside = tokens != game.corpus.vocab.pad
-    found = [log_probs(net(game._inputs(tokens))[inside], net.output, tokens[inside]) for net in (before, game.net)]
+    found = [
+        log_probs(net(shifted(tokens, game.corpus.vocab.bos))[inside], net.output, tokens[inside])
+        for net in (before, game.net)
+    ]
     return tokens, found[0], found[1]
 
 
@@ -383,7 +387,7 @@ def test_maximum_likelihood_equals_the_plain_losses_and_gradients() -> None:
     net, tokens = game.net, sequences(corpus)
     inside = tokens != corpus.vocab.pad
     leaked = net.leak(tokens)
-    logits = net.output(net(game._inputs(tokens)))
+    logits = net.output(net(shifted(tokens, game.corpus.vocab.bos)))
     nll = -torch.log_softmax(logits, 2).gather(2, tokens.clamp(max=corpus.vocab.size - 1)[..., None])[..., 0][inside]
     goals = net.goals(leaked[:, :-1])
     cosines = [
@@ -543,29 +547,11 @@ def test_budgets_are_valid(budget: str, task: str) -> None:
         assert config == LeakGANConfig()
 
 
-def chain(vocab: int = 12, time: int = 8, noise: float = 0.3) -> tuple[Corpus, np.ndarray[Any, Any]]:
-    """Sequences of a Markov chain whose transitions are known, so that samples have an exact likelihood."""
-    rng = np.random.default_rng(5)
-    successor = rng.permutation(vocab)
-    transition = np.full((vocab, vocab), noise / vocab)
-    transition[np.arange(vocab), successor] += 1 - noise
-
-    def draw(n: int) -> Ragged:
-        ids = rng.integers(vocab, size=(n, time))
-        for t in range(1, time):
-            ids[:, t] = np.where(rng.random(n) < noise, ids[:, t], successor[ids[:, t - 1]])
-        return Ragged.from_lists(ids.tolist())
-
-    splits = {name: Split((), draw(n)) for name, n in (("train", 1500), ("valid", 200), ("test", 200))}
-    codec = ToyCodec(Vocabulary(tuple(map(str, range(vocab))), None, None))
-    return _corpus("free", codec, None, splits, time), transition
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_policy_gradient_improves_its_start(seed: int) -> None:
     """No MLE and no d-step in the adversarial stage: D's opinion and the true distribution's both rise by it alone."""
-    corpus, transition = chain()
+    corpus, transition = markov_chain(12, noise=0.3, seed=5)
     settings = {
         "embedding": 16,
         "hidden": 16,

@@ -28,19 +28,18 @@ from baselines.maskgan import (
     make_puzzle,
     maskmle_step,
     rewards_and_returns,
-    shifted,
 )
 from baselines.merging import merge
 from baselines.nets.infilling import InfillingNet, TokenDiscriminator, VariationalDropout
 from baselines.nets.lstm import LSTMLanguageModel, initialise
 from baselines.neural import NeuralGenerator
+from baselines.training.batches import shifted
 from baselines.training.mle import MLE_BUDGETS, MLEConfig
 from baselines.training.policy_gradient import without_dropout
 from tasks.base import Corpus, Ragged
 from tests.fakes import FakeRun, Interrupted, Saved
 from tests.fresh import fresh_seed
-from tests.toys import conditional_corpus, free_corpus
-from tests.unit.test_baselines_seqgan import chain
+from tests.toys import conditional_corpus, free_corpus, markov_chain
 
 TINY: dict[str, Any] = {
     "mle": {"net": {"embedding": 8, "hidden": 8, "dropout": 0.2}, "epochs": 1},
@@ -663,7 +662,7 @@ def test_the_game_uses_the_memory_of_its_own_side(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_game_improves_on_maskmle_under_the_true_distribution(seed: int) -> None:
-    corpus, transition = chain()
+    corpus, transition = markov_chain()
     net = {"embedding": 24, "hidden": 24, "init": "normal"}
     settings = {
         "mle": {"net": net, "epochs": 1, "learning_rate": 0.01},

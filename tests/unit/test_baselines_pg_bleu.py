@@ -17,6 +17,7 @@ from baselines.merging import merge
 from baselines.nets.lstm import initialise
 from baselines.pg_bleu import Climber, PGBleu, PGBleuConfig
 from baselines.seqgan import SeqGAN, SeqGANConfig
+from baselines.training.batches import shifted
 from baselines.training.rollout import roll_out, sample_with_states
 from baselines.training.sequence_policy import PolicyConfig
 from tasks.base import Corpus
@@ -160,7 +161,7 @@ def test_a_step_makes_what_was_rewarded_more_probable() -> None:
 
     def weighed() -> float:
         with torch.no_grad():
-            logits = learner.net.output(learner.net(learner._inputs(tokens)))
+            logits = learner.net.output(learner.net(shifted(tokens, learner.corpus.vocab.bos)))
         return float((torch.log_softmax(logits, -1).gather(2, tokens.unsqueeze(2)).squeeze(2) * advantage).sum())
 
     start = {name: value.clone() for name, value in learner.net.state_dict().items()}

@@ -7,7 +7,6 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
@@ -17,10 +16,9 @@ from baselines.merging import merge
 from baselines.nets.relational import RelationalLanguageModel, initialise
 from baselines.neural import NeuralGenerator
 from baselines.relgan import Game, RelGAN, RelGANConfig, inverse_temperature, relativistic_loss, relaxed_sample
-from tasks.base import Corpus, Ragged, Split, Vocabulary
 from tests.fakes import FakeRun, Interrupted, Saved
 from tests.fresh import fresh_seed
-from tests.toys import ToyCodec, _corpus, conditional_corpus, free_corpus
+from tests.toys import conditional_corpus, free_corpus, markov_chain
 
 TINY: dict[str, Any] = {
     "generator": {"embedding": 6, "slots": 2, "heads": 2, "head_size": 4},
@@ -282,27 +280,9 @@ def test_presets_are_valid(budget: str, task: str) -> None:
         assert (config.mle.epochs, config.mle.learning_rate, config.mle.clip) == (150, 1e-2, 5.0)
 
 
-def chain(vocab: int = 20, time: int = 8, noise: float = 0.2) -> tuple[Corpus, npt.NDArray[np.float64]]:
-    """A Markov chain: each token has one likely successor. Gives its corpus and its transition probabilities."""
-    rng = np.random.default_rng(0)
-    successor = rng.permutation(vocab)
-    transition = np.full((vocab, vocab), noise / vocab)
-    transition[np.arange(vocab), successor] += 1 - noise
-
-    def draw(n: int) -> Ragged:
-        ids = rng.integers(vocab, size=(n, time))
-        for t in range(1, time):
-            ids[:, t] = np.where(rng.random(n) < noise, ids[:, t], successor[ids[:, t - 1]])
-        return Ragged.from_lists(ids.tolist())
-
-    splits = {name: Split((), draw(n)) for name, n in (("train", 1500), ("valid", 200), ("test", 200))}
-    codec = ToyCodec(Vocabulary(tuple(map(str, range(vocab))), None, None))
-    return _corpus("free", codec, None, splits, time), transition
-
-
 @pytest.mark.slow
 def test_it_improves_its_start_under_the_true_distribution() -> None:
-    corpus, transition = chain(vocab=8, time=6)
+    corpus, transition = markov_chain(vocab=8, time=6)
     settings = {
         "generator": {"embedding": 16, "head_size": 16},
         "mle": {"epochs": 1, "learning_rate": 5e-3},

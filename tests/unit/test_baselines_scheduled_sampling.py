@@ -18,10 +18,9 @@ from baselines.nets.lstm import LSTMLanguageModel, initialise
 from baselines.scheduled_sampling import Course, ScheduledSampling, ScheduledSamplingConfig, mix
 from baselines.training.batches import Collator
 from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretrain
-from tasks.base import Corpus, Ragged, Split, Vocabulary
 from tests.fakes import FakeRun, Interrupted, Saved
 from tests.fresh import fresh_seed
-from tests.toys import ToyCodec, _corpus, conditional_corpus, free_corpus
+from tests.toys import conditional_corpus, free_corpus, markov_chain
 
 TINY: dict[str, Any] = {
     "mle": {"net": {"embedding": 8, "hidden": 8, "dropout": 0.2}, "epochs": 3, "schedule": "linear"},
@@ -270,25 +269,10 @@ def test_presets_have_the_networks_of_mle(budget: str, task: str) -> None:
     assert config.select == "last"
 
 
-def chain(vocab: int = 12, time: int = 8, noise: float = 0.1) -> Corpus:
-    """A Markov chain: each token has one likely successor."""
-    rng = np.random.default_rng(0)
-    successor = rng.permutation(vocab)
-
-    def draw(n: int) -> Ragged:
-        ids = rng.integers(vocab, size=(n, time))
-        for t in range(1, time):
-            ids[:, t] = np.where(rng.random(n) < noise, ids[:, t], successor[ids[:, t - 1]])
-        return Ragged.from_lists(ids.tolist())
-
-    splits = {name: Split((), draw(n)) for name, n in (("train", 640), ("valid", 200), ("test", 10))}
-    return _corpus("free", ToyCodec(Vocabulary(tuple(map(str, range(vocab))), None, None)), None, splits, time)
-
-
 @pytest.mark.slow
 def test_it_learns_what_it_is_meant_to_and_its_objective_is_improper() -> None:
     """Better than its start and, on inputs of its own, than maximum likelihood; worse where all inputs are true."""
-    corpus = chain()
+    corpus, _ = markov_chain(12, noise=0.1, rows=(640, 200, 10))
     net = {"embedding": 16, "hidden": 24, "dropout": 0.0}
     mle = {"net": net, "epochs": 16, "batch": 32, "learning_rate": 2e-2}
     valid = corpus.splits["valid"].targets

@@ -7,7 +7,6 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
@@ -17,10 +16,9 @@ from baselines.nets.lstm import RecurrentNet, initialise
 from baselines.neural import NeuralGenerator
 from baselines.scratchgan import Game, ScratchGAN, ScratchGANConfig, discriminator_loss
 from baselines.training.policy_gradient import policy_gradient_step
-from tasks.base import Corpus, Ragged, Split, Vocabulary
 from tests.fakes import FakeRun, Interrupted, Saved
 from tests.fresh import fresh_seed
-from tests.toys import ToyCodec, _corpus, conditional_corpus, free_corpus
+from tests.toys import conditional_corpus, free_corpus, markov_chain
 
 TINY: dict[str, Any] = {
     "net": {"embedding": 8, "hidden": 8, "layers": 2},
@@ -263,27 +261,9 @@ def test_presets_are_valid(budget: str, task: str) -> None:
         assert (config.net.layers, config.net.hidden, config.clip) == (2, 512, None)
 
 
-def chain(vocab: int = 20, time: int = 8, noise: float = 0.2) -> tuple[Corpus, npt.NDArray[np.float64]]:
-    """A Markov chain: each token has one likely successor. Gives its corpus and its transition probabilities."""
-    rng = np.random.default_rng(0)
-    successor = rng.permutation(vocab)
-    transition = np.full((vocab, vocab), noise / vocab)
-    transition[np.arange(vocab), successor] += 1 - noise
-
-    def draw(n: int) -> Ragged:
-        ids = rng.integers(vocab, size=(n, time))
-        for t in range(1, time):
-            ids[:, t] = np.where(rng.random(n) < noise, ids[:, t], successor[ids[:, t - 1]])
-        return Ragged.from_lists(ids.tolist())
-
-    splits = {name: Split((), draw(n)) for name, n in (("train", 1500), ("valid", 200), ("test", 200))}
-    codec = ToyCodec(Vocabulary(tuple(map(str, range(vocab))), None, None))
-    return _corpus("free", codec, None, splits, time), transition
-
-
 @pytest.mark.slow
 def test_it_learns_the_true_distribution_from_nothing() -> None:
-    corpus, transition = chain()
+    corpus, transition = markov_chain()
     settings = {
         "net": {"embedding": 32, "hidden": 32, "layers": 1},
         "discriminator": {"embedding": 16, "hidden": 32, "learning_rate": 5e-3},

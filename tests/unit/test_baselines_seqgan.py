@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
@@ -19,9 +18,8 @@ from baselines.neural import NeuralGenerator
 from baselines.seqgan import Game, SeqGAN, SeqGANConfig
 from baselines.training import discriminator
 from baselines.training.mle import MLE_BUDGETS, MLEConfig
-from tasks.base import Corpus, Ragged, Split, Vocabulary
 from tests.fakes import FakeRun, Interrupted, Saved
-from tests.toys import ToyCodec, _corpus, conditional_corpus, free_corpus
+from tests.toys import conditional_corpus, free_corpus, markov_chain
 
 TINY: dict[str, Any] = {
     "mle": {
@@ -186,28 +184,10 @@ def test_presets_are_valid_and_share_the_pretraining_of_mle(budget: str, task: s
         assert (config.d_pretrain_steps, config.d_pretrain_epochs, config.samples) == (50, 3, 10_000)
 
 
-def chain(vocab: int = 20, time: int = 8, noise: float = 0.2) -> tuple[Corpus, npt.NDArray[np.float64]]:
-    """A Markov chain: each token has one likely successor. Gives its corpus and its transition probabilities."""
-    rng = np.random.default_rng(0)
-    successor = rng.permutation(vocab)
-    transition = np.full((vocab, vocab), noise / vocab)
-    transition[np.arange(vocab), successor] += 1 - noise
-
-    def draw(n: int) -> Ragged:
-        ids = rng.integers(vocab, size=(n, time))
-        for t in range(1, time):
-            ids[:, t] = np.where(rng.random(n) < noise, ids[:, t], successor[ids[:, t - 1]])
-        return Ragged.from_lists(ids.tolist())
-
-    splits = {name: Split((), draw(n)) for name, n in (("train", 1500), ("valid", 200), ("test", 200))}
-    codec = ToyCodec(Vocabulary(tuple(map(str, range(vocab))), None, None))
-    return _corpus("free", codec, None, splits, time), transition
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_it_improves_its_start_under_the_true_distribution(seed: int) -> None:
-    corpus, transition = chain()
+    corpus, transition = markov_chain()
     settings = {
         "mle": {"net": {"embedding": 16, "hidden": 16, "init": "normal"}, "learning_rate": 0.01, "epochs": 4},
         "discriminator": {"embedding": 16, "widths": (1, 2, 3), "filters": (30, 30, 30), "lr": 2e-3},
