@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from baselines.maskgan import Game, MaskGAN, MaskGANConfig, make_puzzle, maskmle_step
+from baselines.maskgan import Game, MaskGAN, MaskGANConfig
 from baselines.neural import build_net
+from baselines.training.maskmle import make_puzzle, maskmle_step
 from tasks.base import Corpus, Ragged, Split, Vocabulary
 from tests.fakes import FakeRun
 from tests.toys import ToyCodec, _corpus

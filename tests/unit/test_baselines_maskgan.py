@@ -13,27 +13,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines import maskgan
 from baselines.base import Diverged, Infiller
 from baselines.infilling import InfillingGenerator, MaskKind, choose_blanks, fill
-from baselines.maskgan import (
-    Game,
-    MaskConfig,
-    MaskGAN,
-    MaskGANConfig,
-    Puzzle,
-    clipped_advantages,
-    discriminator_loss,
-    look_at_valid,
-    make_puzzle,
-    maskmle_step,
-    rewards_and_returns,
-)
+from baselines.maskgan import Game, MaskGAN, MaskGANConfig, clipped_advantages, discriminator_loss, rewards_and_returns
 from baselines.merging import merge
 from baselines.nets.infilling import InfillingNet, TokenDiscriminator, VariationalDropout
 from baselines.nets.lstm import LSTMLanguageModel, initialise
 from baselines.neural import NeuralGenerator
 from baselines.training.batches import shifted
+from baselines.training.maskmle import MaskConfig, Puzzle, look_at_valid, make_puzzle, maskmle_step
 from baselines.training.mle import MLE_BUDGETS, MLEConfig
 from baselines.training.policy_gradient import without_dropout
 from tasks.base import Corpus, Ragged
@@ -652,7 +640,7 @@ def test_the_game_uses_the_memory_of_its_own_side(monkeypatch: pytest.MonkeyPatc
     game = random_game(CORPORA["free"], mask={"full_share": 0.0})
     seen: list[InfillingNet] = []
     plain = Puzzle.memory
-    monkeypatch.setattr(maskgan.Puzzle, "memory", lambda self, net: (seen.append(net), plain(self, net))[1])
+    monkeypatch.setattr(Puzzle, "memory", lambda self, net: (seen.append(net), plain(self, net))[1])
     game.discriminator_step()
     game.generator_step()
     body = game.discriminator.body
