@@ -6,6 +6,7 @@ is handed how it goes and where it can be interrupted.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,10 @@ class Decoding:
     """How text is drawn from a model: `greedy`, `sample` (at a temperature) or `beam` (with length normalisation).
 
     The score of a beam hypothesis is its log-probability over `length ** length_penalty` (`</s>` counted). With
-    `unknown` False the token `<unk>` is never emitted: its probability is 0 and the others' are scaled up.
+    `unknown` False the token `<unk>` is never emitted: its probability is 0 and the others' are scaled up. With
+    `replace` an emitted `<unk>` becomes a word: the translation, or else a copy, of the source word it is aligned with
+    (`baselines.training.alignment`). `coverage` is the weight of the coverage penalty in a beam hypothesis' score
+    (`decoding.beam_search`).
     """
 
     method: Literal["greedy", "sample", "beam"] = "sample"
@@ -46,37 +50,60 @@ class Decoding:
     beam_size: int = 1
     length_penalty: float = 1.0
     unknown: bool = True
+    replace: bool = False
+    coverage: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.replace and not self.unknown:
+            raise ValueError("no-unk and replace-unk exclude one another: without <unk> there is nothing to replace")
+        if self.coverage != 0 and not (self.method == "beam" and 0 < self.coverage < math.inf):
+            raise ValueError(f"coverage {self.coverage:g}: a positive weight, for beam search alone")
 
     @classmethod
     def parse(cls, text: str) -> Decoding:
-        """From `greedy`, `sample`, `sample@0.8`, `beam5`, `beam5@0.6` (the length penalty); `/no-unk` may follow."""
-        name, _, option = text.partition("/")
-        head, _, tail = name.partition("@")
-        unknown = option != "no-unk"
+        """From `greedy`, `sample`, `sample@0.8`, `beam5`, `beam5@0.6` (the length penalty).
+
+        One of `/no-unk` and `/replace-unk` may follow, and after it, for beams, `/cov0.2` (the weight of coverage).
+        """
         try:
-            if unknown and "/" in text:
-                raise ValueError(option)
-            if head == "greedy" and not tail:
-                return cls("greedy", unknown=unknown)
-            if head == "sample":
-                temperature = float(tail or 1.0)
-                if temperature > 0:
-                    return cls("sample", temperature, unknown=unknown)
-            if head.startswith("beam"):
-                size = int(head[4:])
-                if size >= 1:
-                    return cls("beam", beam_size=size, length_penalty=float(tail or 1.0), unknown=unknown)
+            return cls._parsed(*text.split("/"))
         except ValueError:
-            pass
-        raise ValueError(
-            f'decoding "{text}" is none of: greedy, sample, sample@TEMPERATURE, beamN, beamN@PENALTY, '
-            "each with or without /no-unk behind it"
-        )
+            raise ValueError(
+                f'decoding "{text}" is none of: greedy, sample, sample@TEMPERATURE, beamN, beamN@PENALTY, '
+                "each with or without /no-unk or /replace-unk behind it, and behind that for beams /covWEIGHT"
+            ) from None
+
+    @classmethod
+    def _parsed(cls, name: str, *options: str) -> Decoding:
+        """The decoding so written, or any `ValueError`."""
+        head, _, tail = name.partition("@")
+        left = list(options)
+        chosen: dict[str, Any] = {}
+        if left and left[0] in ("no-unk", "replace-unk"):
+            chosen = {"unknown": False} if left.pop(0) == "no-unk" else {"replace": True}
+        if left and left[0].startswith("cov"):
+            chosen["coverage"] = float(left.pop(0)[3:])
+            if chosen["coverage"] == 0:
+                raise ValueError("no coverage is written by leaving it out")
+        if left:
+            raise ValueError(left[0])
+        if head == "greedy" and not tail:
+            return cls("greedy", **chosen)
+        if head == "sample" and float(tail or 1.0) > 0:
+            return cls("sample", float(tail or 1.0), **chosen)
+        if head.startswith("beam") and int(head[4:]) >= 1 and math.isfinite(float(tail or 1.0)):
+            return cls("beam", beam_size=int(head[4:]), length_penalty=float(tail or 1.0), **chosen)
+        raise ValueError(name)
 
     def __str__(self) -> str:
         names = {"greedy": "greedy", "sample": f"sample@{self.temperature:g}"}
         name = names.get(self.method, f"beam{self.beam_size}@{self.length_penalty:g}")
-        return name if self.unknown else f"{name}/no-unk"
+        unknown = "/replace-unk" if self.replace else "" if self.unknown else "/no-unk"
+        return name + unknown + (f"/cov{self.coverage:g}" if self.coverage else "")
+
+
+class CannotDecode(Exception):
+    """This generator can't draw text so, with the reason; the set of samples is left out and the reason is kept."""
 
 
 class NotTractable(Exception):
@@ -95,7 +122,11 @@ class Generator(Protocol):
         ...
 
     def generate(self, sources: Ragged, *, decoding: Decoding, rng: torch.Generator) -> Ragged:
-        """Conditional tasks: one sequence a source, in the sources' order."""
+        """Conditional tasks: one sequence a source, in the sources' order.
+
+        Raises:
+            CannotDecode: the generator can't draw text so.
+        """
         ...
 
     def token_log_probs(self, targets: Ragged, sources: Ragged | None = None) -> npt.NDArray[np.float64]:
@@ -129,7 +160,9 @@ class Infiller(Protocol):
 
 @runtime_checkable
 class TextGenerator(Protocol):
-    """A generator with a tokenizer of its own, for free tasks: text is what it gives and what it is asked about.
+    """A generator with a tokenizer of its own: text is what it gives and what it is asked about.
+
+    One for conditional tasks alone gives text by `Writer.write`; its `sample_texts` is never called.
 
     Attributes:
         token_unit: name and hash of its tokenizer, the unit in which its likelihoods are counted: part of their
@@ -142,11 +175,35 @@ class TextGenerator(Protocol):
         """`n` texts by ancestral sampling."""
         ...
 
-    def text_log_probs(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    def text_log_probs(
+        self, texts: Sequence[str], sources: Sequence[tuple[str, ...]] | None = None
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """Of each text, its end included: the natural log-probability at temperature 1, and the number of tokens.
+
+        Args:
+            sources: what each text is written from (`Example.source`); given for conditional tasks alone.
 
         Returns:
             Sums [n], in nats, and tokens [n].
+        """
+        ...
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """What a generator offers besides that answers sources in text, since its words may be none of the vocabulary's."""
+
+    def write(
+        self, sources: Ragged, texts: Sequence[tuple[str, ...]], *, decoding: Decoding, rng: torch.Generator
+    ) -> tuple[list[str], Ragged | None]:
+        """Conditional tasks: one text a source, in the sources' order, and its ids where they exist.
+
+        Args:
+            sources: as ids.
+            texts: the same as people read them (`Example.source`): turns, or one text.
+
+        Raises:
+            CannotDecode: the generator can't draw text so.
         """
         ...
 

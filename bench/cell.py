@@ -170,6 +170,7 @@ def generate(prepared: Prepared, cell: CellStore, device: torch.device, emit: Em
     began = time.monotonic()
     sets: list[SampleSet] = []
     exact: list[Likelihood] = []
+    skipped: list[generation.Skipped] = []
     if prepared.baseline is None:
         sets, exact = generation.reference_row(prepared.spec.baseline, prepared.corpus, prepared.spec)
     else:
@@ -179,9 +180,11 @@ def generate(prepared: Prepared, cell: CellStore, device: torch.device, emit: Em
             def tell(what: str, done: int, total: int) -> None:
                 emit(what, done, total, {})
 
-            sets += generation.draw(prepared.task, prepared.corpus, prepared.spec, generator, stage, tell)
+            drawn, left_out = generation.draw(prepared.task, prepared.corpus, prepared.spec, generator, stage, tell)
+            sets, skipped = sets + drawn, skipped + left_out
             exact += generation.likelihoods(prepared.corpus, generator, stage)
-    generation.write_samples(cell.path, sets, exact, prepared.corpus, prepared.spec, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    generation.write_samples(cell.path, sets, exact, prepared.corpus, prepared.spec, seconds, skipped)
 
 
 def load_generator(prepared: Prepared, cell: CellStore, stage: str, device: torch.device) -> Generator:

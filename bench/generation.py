@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from baselines.base import Decoding, Generator, NotTractable, TextGenerator
+from baselines.base import CannotDecode, Decoding, Generator, NotTractable, TextGenerator, Writer
 from bench.config import CellSpec
 from bench.scoring import Likelihood, SampleSet, per_item
 from bench.seeding import seed_for
@@ -20,6 +22,16 @@ from tasks.base import Corpus, Ragged, Split, Task
 
 REFERENCE_ROWS = ("real", "shuffled", "uniform")
 Tell = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A set of samples that the generator couldn't draw, and why."""
+
+    stage: str
+    split: str
+    decoding: str
+    reason: str
 
 
 def sample_count(corpus: Corpus, wanted: int) -> int:
@@ -34,8 +46,14 @@ def test_splits(corpus: Corpus) -> list[str]:
     return [name for name in corpus.splits if name == "test" or name.startswith("test_")]
 
 
-def draw(task: Task, corpus: Corpus, spec: CellSpec, generator: Generator, stage: str, tell: Tell) -> list[SampleSet]:
-    """All sample sets of a stage: free tasks by temperature (all of them at the end), conditional ones by decoding."""
+def draw(
+    task: Task, corpus: Corpus, spec: CellSpec, generator: Generator, stage: str, tell: Tell
+) -> tuple[list[SampleSet], list[Skipped]]:
+    """All sample sets of a stage: free tasks by temperature (all of them at the end), conditional ones by decoding.
+
+    Returns:
+        The sets, and those that the generator couldn't draw.
+    """
     decodings = [Decoding.parse(text) for text in (spec.decodings or task.decodings)]
     if corpus.kind == "free":
         swept = [Decoding.parse(f"sample@{temperature:g}") for temperature in spec.temperatures]
@@ -44,12 +62,18 @@ def draw(task: Task, corpus: Corpus, spec: CellSpec, generator: Generator, stage
     else:
         splits = test_splits(corpus) if stage == "final" else ["test"]
         jobs = [(split, decoding) for split in splits for decoding in decodings]
-    sets = []
+    sets, skipped = [], []
     for place, (split, decoding) in enumerate(jobs):
         tell(f"generating {decoding}", place, len(jobs))
         rng = torch.Generator().manual_seed(seed_for(f"sample/{split}/{decoding}", spec.task, spec.seed))
-        sets.append(SampleSet(stage, split, str(decoding), *_generated(corpus, spec, generator, split, decoding, rng)))
-    return sets
+        try:
+            found = _generated(corpus, spec, generator, split, decoding, rng)
+        except CannotDecode as reason:
+            told = str(reason) or "the method can't decode so"
+            skipped.append(Skipped(stage, split, str(decoding), told))
+        else:
+            sets.append(SampleSet(stage, split, str(decoding), *found))
+    return sets, skipped
 
 
 def _generated(
@@ -57,12 +81,31 @@ def _generated(
 ) -> tuple[Sequence[str], Ragged | None]:
     """Texts, and their ids where the generator speaks in the corpus' vocabulary."""
     if corpus.kind == "conditional":
-        ids = generator.generate(_sources(corpus.splits[split]), decoding=decoding, rng=rng)
-        return corpus.decode(ids), ids
+        texts = [example.source for example in corpus.splits[split].examples]
+        return answers(corpus, generator, _sources(corpus.splits[split]), texts, decoding, rng)
     n = sample_count(corpus, spec.samples)
     if isinstance(generator, TextGenerator):
         return generator.sample_texts(n, temperature=decoding.temperature, rng=rng), None
     ids = generator.sample(n, temperature=decoding.temperature, rng=rng)
+    return corpus.decode(ids), ids
+
+
+def answers(
+    corpus: Corpus,
+    generator: Generator,
+    sources: Ragged,
+    texts: Sequence[tuple[str, ...]],
+    decoding: Decoding,
+    rng: torch.Generator,
+) -> tuple[Sequence[str], Ragged | None]:
+    """One text a source and its ids, where they exist.
+
+    Args:
+        texts: the sources as people read them; a `Writer` may want them.
+    """
+    if isinstance(generator, Writer):
+        return generator.write(sources, texts, decoding=decoding, rng=rng)
+    ids = generator.generate(sources, decoding=decoding, rng=rng)
     return corpus.decode(ids), ids
 
 
@@ -72,7 +115,7 @@ def likelihoods(corpus: Corpus, generator: Generator, stage: str) -> list[Likeli
     for name in test_splits(corpus) if stage == "final" else ["test"]:
         split = corpus.splits[name]
         if isinstance(generator, TextGenerator):
-            measured = generator.text_log_probs([example.target for example in split.examples])
+            measured = _text_log_probs(generator, split)
             found.append(Likelihood(stage, name, *measured, unit=generator.token_unit))
             continue
         try:
@@ -83,6 +126,13 @@ def likelihoods(corpus: Corpus, generator: Generator, stage: str) -> list[Likeli
         sums = per_item(flat, split.targets, corpus.vocab.hash)
         found.append(Likelihood(stage, name, sums.sums, sums.tokens))
     return found
+
+
+def _text_log_probs(generator: TextGenerator, split: Split) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    targets = [example.target for example in split.examples]
+    if split.sources is None:
+        return generator.text_log_probs(targets)
+    return generator.text_log_probs(targets, [example.source for example in split.examples])
 
 
 def reference_row(name: str, corpus: Corpus, spec: CellSpec) -> tuple[list[SampleSet], list[Likelihood]]:
@@ -139,7 +189,13 @@ def counts_of(samples: SampleSet, corpus: Corpus) -> dict[str, int]:
 
 
 def write_samples(
-    folder: Path, sets: Sequence[SampleSet], exact: Sequence[Likelihood], corpus: Corpus, spec: CellSpec, seconds: float
+    folder: Path,
+    sets: Sequence[SampleSet],
+    exact: Sequence[Likelihood],
+    corpus: Corpus,
+    spec: CellSpec,
+    seconds: float,
+    skipped: Sequence[Skipped] = (),
 ) -> None:
     """`samples.jsonl`, `likelihood.npz`, and last `samples.json`, which says that both are whole."""
     lines = io.StringIO()
@@ -167,6 +223,7 @@ def write_samples(
         "likelihoods": [
             {"stage": one.stage, "split": one.split, "reason": one.reason, "unit": one.unit} for one in exact
         ],
+        "skipped": [asdict(one) for one in skipped],
     }
     write_json(folder / "samples.json", about)
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from baselines.base import Decoding, Generator, Infiller, TextGenerator
+from baselines.base import CannotDecode, Decoding, Generator, Infiller, TextGenerator
 from bench.cell import Prepared, load_generator, prepare
 from bench.env import choose_device
 from bench.errors import UserError
+from bench.generation import answers
 from bench.store import CellStore, read_json
 from tasks.base import Corpus, Ragged
 
@@ -62,9 +63,12 @@ class Speaker:
         long = next((i for i, row in enumerate(rows, 1) if most is not None and len(row) > most), None)
         if long is not None:
             raise UserError(f"source {long} has {len(rows[long - 1])} tokens; {self.name} reads at most {most}.")
+        texts = [tuple(source.split("\t")) for source in sources]
         rng = torch.Generator().manual_seed(seed)
-        found = self.generator.generate(Ragged.from_lists(rows), decoding=decoding, rng=rng)
-        return self.corpus.decode(found)
+        try:
+            return list(answers(self.corpus, self.generator, Ragged.from_lists(rows), texts, decoding, rng)[0])
+        except CannotDecode as reason:
+            raise UserError(f"--decoding {decoding}: {reason}") from None
 
     def filled(self, text: str, n: int, decoding: Decoding, seed: int) -> list[str]:
         """`n` ways to fill the blanks (`___`, a token each) of a text."""

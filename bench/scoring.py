@@ -149,7 +149,7 @@ def decoding_field(decoding: str) -> dict[str, str]:
     if not decoding:
         return {}
     parsed = Decoding.parse(decoding)
-    if parsed.method == "sample" and parsed.unknown:
+    if parsed == Decoding("sample", parsed.temperature):
         return {"T": f"{parsed.temperature:g}"}
     return {"dec": str(parsed)}
 

@@ -77,7 +77,9 @@ def draw(
     corpus: Any, metrics: tuple[str, ...], decodings: tuple[str, ...], **values: Any
 ) -> tuple[Any, list[SampleSet]]:
     generator = FakeGenerator(corpus)
-    sets = generation.draw(FakeTask(metrics, decodings), corpus, spec(**values), generator, "final", lambda *_: None)
+    task = FakeTask(metrics, decodings)
+    sets, skipped = generation.draw(task, corpus, spec(**values), generator, "final", lambda *_: None)
+    assert skipped == []
     return generator, sets
 
 
@@ -187,9 +189,9 @@ def test_values_carry_protocol_and_interval_and_reasons() -> None:
 def test_a_sweep_gives_the_frontier_once_and_its_axes_at_each_temperature() -> None:
     task = FakeTask(("bleu-2", "self-bleu-2", "distinct-1", "frontier-distance-2"), ("sample@1",))
     swept = spec(temperatures=(0.5, 1.0, 1.5))
-    sets = generation.draw(task, FREE, swept, FakeGenerator(FREE), "final", lambda *_: None)
+    sets, _ = generation.draw(task, FREE, swept, FakeGenerator(FREE), "final", lambda *_: None)
     assert [one.decoding for one in sets] == ["sample@1", "sample@0.5", "sample@1.5"]
-    before = generation.draw(task, FREE, swept, FakeGenerator(FREE), "pretrain", lambda *_: None)
+    before, _ = generation.draw(task, FREE, swept, FakeGenerator(FREE), "pretrain", lambda *_: None)
     assert [one.decoding for one in before] == ["sample@1"]
     found = [(v.decoding, v.score.metric) for v in score_everything(task, FREE, [*before, *sets], [], swept)]
     assert found.count(("sample@1", "distinct-1")) == 2
@@ -224,7 +226,7 @@ def test_a_generator_of_text_is_asked_for_text(tmp_path: Path) -> None:
     task = FakeTask(("bleu-2", "nll-test"), ("sample@1",))
     spec = SPEC.model_copy(update={"temperatures": (), "samples": 5})
     generator = FakeTextGenerator(FREE)
-    sets = generation.draw(task, FREE, spec, generator, "final", lambda *_: None)
+    sets, _ = generation.draw(task, FREE, spec, generator, "final", lambda *_: None)
     exact = generation.likelihoods(FREE, generator, "final")
     assert list(sets[0].texts) == [f"text {i}" for i in range(5)]
     generation.write_samples(tmp_path, sets, exact, FREE, spec, 0.0)
