@@ -41,7 +41,7 @@ class Decoding:
     The score of a beam hypothesis is its log-probability over `length ** length_penalty` (`</s>` counted). With
     `unknown` False the token `<unk>` is never emitted: its probability is 0 and the others' are scaled up. With
     `replace` an emitted `<unk>` becomes a word: the translation, or else a copy, of the source word it is aligned with
-    (`baselines.training.alignment`). `coverage` is the weight of the coverage penalty in a beam hypothesis' score
+    (`baselines.unknown_words`). `coverage` is the weight of the coverage penalty in a beam hypothesis' score
     (`decoding.beam_search`).
     """
 
@@ -208,6 +208,19 @@ class Writer(Protocol):
         ...
 
 
+@runtime_checkable
+class Replacer(Protocol):
+    """What a `Writer` offers besides, where what it has generated need not be generated again to be rid of `<unk>`."""
+
+    def replaced(self, ids: Ragged, sources: Ragged, texts: Sequence[tuple[str, ...]]) -> list[str]:
+        """Texts of the ids that it gave for these sources, unknown words replaced: `write` with `decoding.replace`.
+
+        Raises:
+            CannotDecode: it can replace nothing.
+        """
+        ...
+
+
 class Run(Protocol):
     """What `fit` is handed: the cell's device, seeds, log and safe points."""
 
@@ -261,6 +274,8 @@ class Baseline(ABC):
         version: goes up whenever the same config and seed would give another result.
         adversarial: trains against a discriminator; its table row shows the pre-training scores beside the final.
         decodings: besides those of the task: how the method's own publication draws text. Free tasks: samples alone.
+        decodes: False where the method has one text for a source, however it is decoded: it stands in the table of the
+            task's first decoding alone.
         budgets: presets of `Config` by budget; a key `small/translation` or `small/conditional` refines `small`.
     """
 
@@ -270,6 +285,7 @@ class Baseline(ABC):
     source: ClassVar[str] = ""
     adversarial: ClassVar[bool] = False
     decodings: ClassVar[tuple[str, ...]] = ()
+    decodes: ClassVar[bool] = True
     Config: ClassVar[type[BaselineConfig]] = BaselineConfig
     budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 

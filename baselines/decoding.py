@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from baselines.nets.base import AutoregressiveNet, Memory, pick
+from baselines.base import CannotDecode
+from baselines.nets.base import AutoregressiveNet, Memory, State, pick
 from baselines.sampling import TokenSampler, chunk_rows
 from tasks.base import Ragged
 
@@ -89,26 +90,55 @@ def _cut(ids: Tensor, limits: Limits) -> Ragged:
     return Ragged.from_padded(ids.cpu().numpy(), ends.cpu().numpy())
 
 
+@dataclass(frozen=True)
+class Coverage:
+    """Adds weight * sum_i log(min(sum_j p_ij, 1)) to the score of ended hypotheses (Wu et al., 2016, section 7).
+
+    p_ij is the attention of the j-th token, `</s>` counted, to the i-th source word: a source whose words were all
+    attended to loses nothing.
+
+    Attributes:
+        words: [batch, source time], which places of a source are words to cover.
+    """
+
+    weight: float
+    words: Tensor
+
+
 @torch.no_grad()
 def beam_search(
-    net: AutoregressiveNet, memory: Memory, batch: int, limits: Limits, size: int, length_penalty: float = 1.0
+    net: AutoregressiveNet,
+    memory: Memory,
+    batch: int,
+    limits: Limits,
+    size: int,
+    length_penalty: float = 1.0,
+    coverage: Coverage | None = None,
 ) -> Ragged:
-    """The best ended hypothesis of each source, by log-probability / length ** length_penalty.
+    """The best ended hypothesis of each source, by log-probability / length ** length_penalty, and coverage if asked.
 
     A hypothesis ends when `eos` is among the `size` best continuations, or at the length limit. The search for a source
-    is over when `size` hypotheses have ended, or when none still going can overtake the best ended one.
+    is over when `size` hypotheses have ended, or when none still going can overtake the best ended one. Which go on is
+    decided by log-probability: they have one length, and what they don't cover yet they may still cover.
+
+    Raises:
+        CannotDecode: coverage of a network without attention.
     """
     device = net.output.weight.device
     beams = _Beams(batch, size, limits, length_penalty, device)
     repeat = torch.arange(batch, device=device).repeat_interleave(size)
     state, memory = pick(net.initial_state(batch, memory), repeat), pick(memory, repeat)
+    covered = None if coverage is None else _Covered.nothing(coverage, repeat)
     tokens = torch.full_like(repeat, limits.bos)
     with net.fixed_weights():
         for time in range(limits.max_length):
-            features, state = net.step(tokens, state, memory)
+            if covered is None:
+                features, state = net.step(tokens, state, memory)
+            else:
+                features, state = covered.step(net, tokens, state, memory)
             # Twice the beam: at most `size` of them are `eos`, so `size` can go on.
             found = _top_log_probs(net, features, min(2 * size, net.vocab_size))
-            tokens, rows = beams.extend(*found, time)
+            tokens, rows = beams.extend(*found, time, None if covered is None else covered.score())
             if device.type == "cpu" or time % 4 == 3:
                 kept = beams.drop_ended()
                 if kept is not None:
@@ -117,7 +147,41 @@ def beam_search(
                 if len(tokens) == 0:
                     break
             state = pick(state, rows)
+            covered = None if covered is None else covered.pick(rows)
     return Ragged.from_padded(beams.result.cpu().numpy(), beams.lengths.cpu().numpy())
+
+
+@dataclass
+class _Covered:
+    """How much attention each source word [rows, source time] has had from each hypothesis."""
+
+    weight: float
+    words: Tensor
+    sums: Tensor
+
+    @classmethod
+    def nothing(cls, coverage: Coverage, rows: Tensor) -> _Covered:
+        words = coverage.words[rows]
+        return cls(coverage.weight, words, torch.zeros(words.shape, device=words.device))
+
+    def step(self, net: AutoregressiveNet, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+        """A step of the network whose attention is added up."""
+        found = net.step_with_weights(tokens, state, memory)
+        if found is None:
+            raise CannotDecode("coverage needs attention to the source, and this network has none")
+        features, state, weights = found
+        self.sums = self.sums + weights
+        return features, state
+
+    def score(self) -> Tensor:
+        """What coverage adds to the score of each hypothesis [rows], were it to end with the next token."""
+        # A word that got no attention in float32 counts as the smallest that float32 has, or nothing could be ranked.
+        attended = self.sums.clamp(torch.finfo(self.sums.dtype).tiny, 1.0)
+        return self.weight * attended.log().masked_fill(~self.words, 0.0).sum(1)
+
+    def pick(self, rows: Tensor) -> _Covered:
+        words, sums = pick((self.words, self.sums), rows)
+        return _Covered(self.weight, words, sums)
 
 
 class _Beams:
@@ -135,11 +199,14 @@ class _Beams:
         self.result = torch.zeros(batch, limits.max_length, dtype=torch.int64, device=device)
         self.lengths = torch.full((batch,), limits.max_length, device=device)
 
-    def extend(self, log_probs: Tensor, tokens: Tensor, time: int) -> tuple[Tensor, Tensor]:
+    def extend(
+        self, log_probs: Tensor, tokens: Tensor, time: int, bonus: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Makes each hypothesis longer by a token.
 
         Args:
             log_probs, tokens: [sources * size, candidates], the best continuations of each hypothesis.
+            bonus: [sources * size], at most 0: added to the normalised score of what ends here.
 
         Returns:
             The tokens to read next [sources * size], and the rows that the hypotheses come from [sources * size].
@@ -148,7 +215,7 @@ class _Beams:
         totals = (self.scores.unsqueeze(2) + log_probs.view(n, self.size, candidates)).flatten(1)
         scores, place = totals.topk(min(2 * self.size, totals.shape[1]), sorted=True)
         parents, tokens = place // candidates, tokens.view(n, -1).gather(1, place)
-        self._end(parents, tokens, scores, time)
+        self._end(parents, tokens, scores, time, None if bonus is None else bonus.view(n, self.size))
         if self.limits.eos is not None:
             scores = scores.masked_fill(tokens == self.limits.eos, float("-inf"))
         self.scores, place = scores.topk(self.size, sorted=True)
@@ -170,13 +237,16 @@ class _Beams:
         )
         return keep
 
-    def _end(self, parents: Tensor, tokens: Tensor, scores: Tensor, time: int) -> None:
+    def _end(self, parents: Tensor, tokens: Tensor, scores: Tensor, time: int, bonus: Tensor | None) -> None:
         """Keeps the best of the hypotheses that end here, if it is better than those ended before."""
         tokens, scores = tokens[:, : self.size], scores[:, : self.size]
         ends = scores.isfinite() & ~self.over.unsqueeze(1)
         if time + 1 < self.limits.max_length:
             ends &= tokens == self.limits.eos if self.limits.eos is not None else False
-        value, place = (scores / (time + 1) ** self.length_penalty).masked_fill(~ends, float("-inf")).max(1)
+        values = scores / (time + 1) ** self.length_penalty
+        if bonus is not None:
+            values = values + bonus.gather(1, parents[:, : self.size])
+        value, place = values.masked_fill(~ends, float("-inf")).max(1)
         place = place.unsqueeze(1)
         ids = self.ids[torch.arange(len(parents), device=parents.device), parents.gather(1, place).squeeze(1)]
         ids[:, time] = tokens.gather(1, place).squeeze(1)
@@ -188,7 +258,7 @@ class _Beams:
 
     def _judge(self, time: int) -> None:
         # A sum of log-probabilities only falls, so the kindest that may happen to the leader is to end, adding nothing,
-        # where the length counts most in its favour.
+        # where the length counts most in its favour, with all covered.
         length = self.limits.max_length if self.length_penalty > 0 else time + 2
         beaten = self.best >= self.scores[:, 0] / length**self.length_penalty
         self.over = self.over | beaten | (self.ended >= self.size)
@@ -202,3 +272,51 @@ def _top_log_probs(net: AutoregressiveNet, features: Tensor, k: int) -> tuple[Te
         top, tokens = logits.topk(k, sorted=True)
         parts.append((top - logits.logsumexp(1, keepdim=True), tokens))
     return torch.cat([top for top, _ in parts]), torch.cat([tokens for _, tokens in parts])
+
+
+@torch.no_grad()
+def n_best(net: AutoregressiveNet, memory: Memory, batch: int, limits: Limits, size: int) -> tuple[Ragged, Tensor]:
+    """The `size` most probable of all ended hypotheses that a beam search of that width meets.
+
+    A hypothesis ends with `eos`, or at the length limit. The search ends when no hypothesis still going can get onto
+    its source's list: a sum of log-probabilities only falls.
+
+    Returns:
+        The hypotheses, by source and best first, and whose each is [hypotheses], on the CPU. A source may have fewer
+        than `size`, where there are no more.
+    """
+    device, time_limit = net.output.weight.device, limits.max_length
+    repeat = torch.arange(batch, device=device).repeat_interleave(size)
+    state, memory = pick(net.initial_state(batch, memory), repeat), pick(memory, repeat)
+    scores = torch.full((batch, size), float("-inf"), device=device)  # sums of log-probabilities of those still going
+    scores[:, 0] = 0.0  # all beams begin alike: one of them is enough
+    ids = torch.zeros(batch, size, time_limit, dtype=torch.int64, device=device)
+    listed, worth = ids.clone(), torch.full_like(scores, float("-inf"))  # the ended ones, best first
+    lengths = torch.zeros(batch, size, dtype=torch.int64, device=device)
+    tokens = torch.full_like(repeat, limits.bos)
+    with net.fixed_weights():
+        for time in range(time_limit):
+            features, state = net.step(tokens, state, memory)
+            log_probs, words = _top_log_probs(net, features, min(2 * size, net.vocab_size))
+            totals = (scores.unsqueeze(2) + log_probs.view(batch, size, -1)).flatten(1)
+            found, place = totals.topk(min(2 * size, totals.shape[1]), sorted=True)
+            parents, words = place // log_probs.shape[1], words.view(batch, -1).gather(1, place)
+            longer = _rows_of(ids, parents)
+            longer[:, :, time] = words
+            ends = (words == limits.eos) if limits.eos is not None else torch.zeros_like(words, dtype=torch.bool)
+            ends = ends | (time + 1 == time_limit)
+            worth, kept = torch.cat([worth, found.masked_fill(~ends, float("-inf"))], 1).topk(size, sorted=True)
+            listed = _rows_of(torch.cat([listed, longer], 1), kept)
+            lengths = torch.cat([lengths, torch.full_like(words, time + 1)], 1).gather(1, kept)
+            scores, going = found.masked_fill(ends, float("-inf")).topk(size, sorted=True)
+            ids, tokens = _rows_of(longer, going), words.gather(1, going).flatten()
+            state = pick(state, (parents.gather(1, going) + size * repeat.view(batch, size)).flatten())
+            if (device.type == "cpu" or time % 4 == 3) and bool((worth[:, -1] >= scores[:, 0]).all()):
+                break
+    there = worth.isfinite()
+    return Ragged.from_padded(listed[there].cpu().numpy(), lengths[there].cpu().numpy()), there.nonzero()[:, 0].cpu()
+
+
+def _rows_of(ids: Tensor, places: Tensor) -> Tensor:
+    """ids [batch, n, time] at places [batch, m] -> [batch, m, time]."""
+    return ids.gather(1, places.unsqueeze(2).expand(-1, -1, ids.shape[2]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from baselines.base import CannotDecode, Decoding, Generator, NotTractable, TextGenerator, Writer
+from baselines.base import CannotDecode, Decoding, Generator, NotTractable, Replacer, TextGenerator, Writer
 from bench.config import CellSpec
 from bench.scoring import Likelihood, SampleSet, per_item
 from bench.seeding import seed_for
@@ -62,18 +62,35 @@ def draw(
     else:
         splits = test_splits(corpus) if stage == "final" else ["test"]
         jobs = [(split, decoding) for split in splits for decoding in decodings]
-    sets, skipped = [], []
+    sets: list[SampleSet] = []
+    skipped: list[Skipped] = []
     for place, (split, decoding) in enumerate(jobs):
         tell(f"generating {decoding}", place, len(jobs))
         rng = torch.Generator().manual_seed(seed_for(f"sample/{split}/{decoding}", spec.task, spec.seed))
         try:
-            found = _generated(corpus, spec, generator, split, decoding, rng)
+            found = _replaced(corpus, generator, split, decoding, sets) or _generated(
+                corpus, spec, generator, split, decoding, rng
+            )
         except CannotDecode as reason:
             told = str(reason) or "the method can't decode so"
             skipped.append(Skipped(stage, split, str(decoding), told))
         else:
             sets.append(SampleSet(stage, split, str(decoding), *found))
     return sets, skipped
+
+
+def _replaced(
+    corpus: Corpus, generator: Generator, split: str, decoding: Decoding, sets: Sequence[SampleSet]
+) -> tuple[Sequence[str], Ragged] | None:
+    """What was drawn already with `<unk>` in it, now with that replaced; None where there is no such set."""
+    if not decoding.replace or decoding.method == "sample" or not isinstance(generator, Replacer):
+        return None
+    plain = str(replace(decoding, replace=False))
+    ids = next((one.ids for one in sets if (one.split, one.decoding) == (split, plain)), None)
+    if ids is None:
+        return None
+    texts = [example.source for example in corpus.splits[split].examples]
+    return generator.replaced(ids, _sources(corpus.splits[split]), texts), ids
 
 
 def _generated(

@@ -189,12 +189,25 @@ class TextCodec(Protocol):
     @property
     def vocab(self) -> Vocabulary: ...
 
+    @property
+    def separator(self) -> int | None:
+        """The id between the lines of a text (turns of a dialogue); None where there is none."""
+        ...
+
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, with neither `<s>` nor `</s>`."""
         ...
 
-    def decode(self, ids: Ids) -> str:
-        """Text of ids; `</s>` and what follows it is left out."""
+    def tokens(self, text: str) -> list[str]:
+        """What `encode(text)` numbers, one token an id, those it doesn't know too; a break between lines is `"\\n"`."""
+        ...
+
+    def decode(self, ids: Ids, unknown: Sequence[str] | None = None) -> str:
+        """Text of ids; `</s>` and what follows it is left out.
+
+        Args:
+            unknown: the token that stands for each `<unk>`, in order; without it each is printed as a mark.
+        """
         ...
 
 
@@ -220,6 +233,7 @@ class Corpus:
         origin: where it came from; embedded and real data never share a table.
         splits: train, valid, test, and any extra test sets (`test_...`).
         max_target_length: tokens, `</s>` included; what a generator may emit at most.
+        source_keep: which end of a source is left where it is longer than `max_source_length` or has too many lines.
         fixed_length: every target has exactly this many tokens and no `</s>` (None: lengths vary).
         fingerprint: sha256 over the splits' ids and text, the vocabularies and the options.
         counts: what was cut, unknown or dropped on loading, by split, as `{"train": {"truncated_targets": 3, ...}}`.
@@ -242,6 +256,7 @@ class Corpus:
     warnings: tuple[str, ...] = ()
     oracle: Oracle | None = None
     entropy: tuple[float, float] | None = None
+    source_keep: Literal["start", "end"] = "start"
 
     @property
     def vocab(self) -> Vocabulary:

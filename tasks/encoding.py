@@ -29,7 +29,8 @@ class Side:
         long: what becomes of longer rows: cut, or dropped from train (rows of other splits are never dropped).
         keep: which end of a cut row stays; a dialogue's last words matter most.
         lines: line breaks of the text are tokens.
-        max_lines: of more lines the last are kept, and the row counts as cut.
+        max_lines: of more lines the last are kept, and the row counts as cut; goes with `keep="end"`, so that what is
+            left of a row is one of its ends.
     """
 
     tokeniser: Tokeniser | None
@@ -41,6 +42,10 @@ class Side:
     lines: bool = False
     max_lines: int | None = None
     lower: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_lines is not None and self.keep == "start":
+            raise ValueError('max_lines keeps the last lines: give keep="end" too')
 
 
 class SideText:

@@ -99,6 +99,7 @@ def _load(task: Task, plan: Plan, source: Source, limit: int | None, allow_overl
         source_codec=codecs.get("source"),
         max_target_length=plan.target.max_tokens,
         max_source_length=plan.source.max_tokens if plan.source else None,
+        source_keep=plan.source.keep if plan.source else "start",
         fixed_length=plan.fixed_length,
         fingerprint=fingerprint(task, done, codecs),
         counts=report.counts,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -245,6 +245,13 @@ class Codec:
             first += [self.separator, *line]
         return first
 
+    def tokens(self, text: str) -> list[str]:
+        """What `encode(text)` numbers, one token an id, those it doesn't know too; a break between lines is `"\\n"`."""
+        if self.separator is None:
+            return self.tokeniser.tokenise(text)
+        first, *others = (self.tokeniser.tokenise(line) for line in text.split("\n"))
+        return [*first, *(token for line in others for token in ("\n", *line))]
+
     def ids(self, tokens: Iterable[str]) -> list[int]:
         """Ids of tokens; unknown ones become `<unk>`, or a `ValueError` where the vocabulary has none."""
         places, unk = self._ids, self.vocab.unk
@@ -255,9 +262,15 @@ class Codec:
         except KeyError as error:
             raise ValueError(f"token {error.args[0]!r} is not in the vocabulary, which has no <unk>") from None
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """Text of `ids` up to the first `</s>`."""
+    def decode(self, ids: Iterable[int], unknown: Sequence[str] | None = None) -> str:
+        """Text of `ids` up to the first `</s>`.
+
+        Args:
+            unknown: the token that stands for each `<unk>`, in order; without it each is printed as the tokeniser's
+                mark. As many as there are.
+        """
         vocab = self.vocab
+        words = None if unknown is None else deque(unknown)
         lines: list[list[str]] = [[]]
         for i in map(int, ids):
             if i == vocab.eos:
@@ -266,6 +279,14 @@ class Codec:
                 raise ValueError(f"token id {i} is not in the vocabulary (0 .. {vocab.size - 1})")
             if i == self.separator:
                 lines.append([])
+            elif i != vocab.unk:
+                lines[-1].append(vocab.tokens[i])
+            elif words is None:
+                lines[-1].append(self.tokeniser.unknown)
+            elif words:
+                lines[-1].append(words.popleft())
             else:
-                lines[-1].append(self.tokeniser.unknown if i == vocab.unk else vocab.tokens[i])
+                raise ValueError(f"more {UNK} than the {len(unknown or ())} words for them")
+        if words:
+            raise ValueError(f"{len(words)} words more than there are {UNK}")
         return "\n".join(self.tokeniser.join(line) for line in lines)

@@ -44,7 +44,7 @@ class Translation(Task):
     summary = "sentences, English to French (de-en, de-fr by option)"
     metrics = ("sacrebleu", "chrf", "nll-test", "distinct-1", "distinct-2", "length-ratio", "unk")
     primary = "sacrebleu"
-    decodings = ("greedy", "beam5")
+    decodings = ("greedy", "beam5", "beam5/replace-unk")
     provenance = Provenance(
         "https://tatoeba.org, as packed by https://www.manythings.org/anki (sets mt_en_fr, mt_de_en, mt_de_fr); "
         "hub: wmt/wmt14",

@@ -18,17 +18,26 @@ class ToyCodec:
     """Words split at spaces, known ones only."""
 
     vocab: Vocabulary
+    separator: int | None = None
 
     def encode(self, text: str) -> list[int]:
         places = {token: i for i, token in enumerate(self.vocab.tokens)}
         return [places.get(word, 1) for word in text.split()]
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def tokens(self, text: str) -> list[str]:
+        return text.split()
+
+    def decode(self, ids: Sequence[int], unknown: Sequence[str] | None = None) -> str:
         words: list[str] = []
         for i in ids:
             if int(i) == self.vocab.eos:
                 break
             words.append(self.vocab.tokens[int(i)])
+        if unknown is None:
+            return " ".join(words)
+        places = [place for place, word in enumerate(words) if word == "<unk>"]
+        for place, word in zip(places, unknown, strict=True):
+            words[place] = word
         return " ".join(words)
 
 

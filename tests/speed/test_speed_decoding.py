@@ -22,9 +22,11 @@ from baselines.nets.attention import AttentionSeq2Seq
 from baselines.nets.lstm import LSTMLanguageModel, initialise
 from baselines.neural import NeuralGenerator, build_net
 from baselines.sampling import TokenSampler, draw
+from baselines.training.alignment import ibm1
 from baselines.training.loss import cross_entropy
 from baselines.training.mle import MLEConfig, train_mle
-from tasks.base import Ragged, Split, Vocabulary
+from tasks.base import Example, Ragged, Split, Vocabulary
+from tasks.text import Blanks, Codec
 from tests.fakes import FakeRun
 from tests.toys import ToyCodec, _corpus
 
@@ -141,6 +143,45 @@ def test_generate(benchmark, size):
     print(f"\nbeam {size}, 500 sources, at most {generator.limits.max_length} tokens: {mine:.2f} s")
     benchmark.extra_info["cpu_seconds"] = mine
     benchmark.pedantic(generator.generate, (sources,), {"decoding": Decoding("greedy"), "rng": rng}, rounds=1)
+
+
+def test_replaced_unknown_words(benchmark):
+    """1,000 sentences of about ten words, an `<unk>` in most: beam 5 alone, and with its `<unk>` replaced."""
+    vocab, n, rng = 15_700, 1000, np.random.default_rng(0)
+    codec = Codec(Vocabulary(("</s>", "<unk>", *map(str, range(vocab - 2)))), Blanks())
+    texts = [(" ".join(map(str, rng.integers(0, 20_000, rng.integers(5, 16)))),) for _ in range(n)]
+    sources = Ragged.from_lists([[*codec.encode(text), 0] for (text,) in texts])
+    examples = tuple(Example(text, (text,)) for (text,) in texts)
+    split = Split(examples, sources, sources)
+    corpus = _corpus("conditional", codec, codec, dict.fromkeys(("train", "valid", "test"), split), None)
+    net = AttentionSeq2Seq(vocab + 2, vocab, 128, 256, tied=True)
+    initialise(net, "glorot", 0.5, torch.Generator().manual_seed(0))
+    net.output.bias.data[1] += 3.0
+    generator = NeuralGenerator(net.eval(), corpus)
+
+    def write(decoding):
+        return generator.write(sources, texts, decoding=Decoding.parse(decoding), rng=torch.Generator())
+
+    replaced, ids = write("beam5/replace-unk")  # learns the dictionary
+    rows = sum(1 in ids[row] for row in range(n))
+    plain, all_in = seconds(lambda: write("beam5"), lambda: write("beam5/replace-unk"), rounds=1)
+    print(f"\n{n} sentences, <unk> in {rows}: beam 5 {plain:.2f} s, replacing them {all_in - plain:.2f} s more")
+    assert rows > n / 2
+    assert not any("<unk>" in text for text in replaced)
+    benchmark.extra_info["seconds_more"] = all_in - plain
+    benchmark.pedantic(write, ("beam5/replace-unk",), rounds=1)
+
+
+def test_dictionary(benchmark):
+    """IBM model 1 on 50,000 pairs of ten words."""
+    rng = np.random.default_rng(0)
+    sides = [
+        Ragged.from_lists((np.minimum(rng.zipf(1.3, 10), 15_000) - 1).tolist() for _ in range(50_000)) for _ in "st"
+    ]
+    (took,) = seconds(lambda: ibm1(*sides).best(), rounds=1)
+    print(f"\n{50_000 * 110 / 1e6:.1f} million links: {took:.2f} s")
+    benchmark.extra_info["seconds_per_million_links"] = took / 5.5
+    benchmark.pedantic(lambda: ibm1(*sides), rounds=1)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from baselines.base import Decoding, Generator
-from baselines.decoding import Limits, beam_search, greedy, sample
+from baselines.decoding import Coverage, Limits, beam_search, greedy, sample
 from baselines.nets.attention import AttentionSeq2Seq
 from baselines.nets.lstm import LSTMLanguageModel, initialise
 from baselines.neural import NeuralGenerator
@@ -86,7 +86,41 @@ def test_a_wide_beam_finds_each_sources_best(input_feeding):
         assert scores[sequences.index(found[row].tolist())] == pytest.approx(max(scores), abs=1e-5)
 
 
-def slow_beam(net, memory, limits: Limits, size: int, penalty: float) -> list[int]:
+@torch.no_grad()
+def coverage_of(net, ids: list[int], bos: int, memory, weight: float, length: int) -> float:
+    """Wu et al. (2016), section 7, by its formula, over the `length` first source tokens."""
+    weights = net.alignments(torch.tensor([[bos, *ids[:-1]]]), memory)[0].double()
+    return weight * sum(math.log(min(float(weights[:, i].sum()), 1.0)) for i in range(length))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("input_feeding", [False, True])
+def test_a_wide_beam_finds_the_best_covered(input_feeding):
+    """A network that likes to end at once, and a weight so large that what is best is another than without."""
+    vocab, limits = 4, Limits(bos=4, eos=EOS, max_length=4)
+    lengths = torch.tensor([5, 3, 1])
+    coverage = Coverage(2.0, torch.arange(5) < lengths[:, None] - 1)
+    for _ in range(50):
+        net = tiny_conditional(vocab, input_feeding)
+        net.output.bias.data[EOS] += 2.0
+        with torch.no_grad():
+            memory = net.encode(torch.randint(9, (3, 5)), lengths)
+        plain, found = (beam_search(net, memory, 3, limits, 128, 1.0, asked) for asked in (None, coverage))
+        if plain[0].tolist() != found[0].tolist():
+            break
+    else:
+        pytest.fail("coverage changed nothing")
+    assert plain[2].tolist() == found[2].tolist()  # no words, nothing to cover
+    sequences = every_sequence(vocab, limits)
+    for row in range(2):
+        own, length = one(memory, row), int(lengths[row]) - 1
+        scores = [
+            log_prob(net, ids, 4, own) / len(ids) + coverage_of(net, ids, 4, own, 2.0, length) for ids in sequences
+        ]
+        assert scores[sequences.index(found[row].tolist())] == pytest.approx(max(scores), abs=1e-5)
+
+
+def slow_beam(net, memory, limits: Limits, size: int, penalty: float, weight: float = 0, words: int = 0) -> list[int]:
     """Beam search of one source, written plainly: hypotheses are lists, each scored from its beginning."""
     going, best, ended = [([], 0.0)], (-math.inf, []), 0
     for time in range(limits.max_length):
@@ -97,7 +131,8 @@ def slow_beam(net, memory, limits: Limits, size: int, penalty: float) -> list[in
         candidates.sort(key=lambda pair: -pair[1])
         for ids, score in candidates[:size]:
             if ids[-1] == limits.eos or time + 1 == limits.max_length:
-                best = max(best, (score / len(ids) ** penalty, ids))
+                bonus = coverage_of(net, ids, limits.bos, memory, weight, words)
+                best = max(best, (score / len(ids) ** penalty + bonus, ids))
                 ended += 1
         going = [pair for pair in candidates if pair[0][-1] != limits.eos][:size]
         if ended >= size or best[0] >= going[0][1] / limits.max_length**penalty:
@@ -115,6 +150,51 @@ def test_beams_equal_a_plain_search(size, penalty):
     found = beam_search(net, memory, 6, limits, size, penalty)
     for row in range(6):
         assert found[row].tolist() == slow_beam(net, one(memory, row), limits, size, penalty)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+def test_beams_with_coverage_equal_a_plain_search(size, penalty):
+    limits = Limits(bos=5, eos=EOS, max_length=6)
+    net = tiny_conditional(5, input_feeding=size % 2 == 0)
+    net.output.bias.data[EOS] += 2.0
+    lengths = torch.randint(1, 5, (6,))
+    with torch.no_grad():
+        memory = net.encode(torch.randint(9, (6, 4)), lengths)
+    words = torch.arange(4) < lengths[:, None] - 1
+    found = beam_search(net, memory, 6, limits, size, penalty, Coverage(1.5, words))
+    for row in range(6):
+        expected = slow_beam(net, one(memory, row), limits, size, penalty, 1.5, int(lengths[row]) - 1)
+        assert found[row].tolist() == expected
+
+
+def test_the_end_of_a_source_is_no_word_to_cover():
+    net = tiny_conditional(6)
+    net.output.bias.data[EOS] += 2.0
+    corpus = corpus_of("conditional", 6, 6)
+    generator = NeuralGenerator(net, corpus)
+    sources = Ragged.from_lists([[2, 3, 4, 5, 0], [0], [3, 0], [4, 4, 3, 0]])
+    found = generator.generate(sources, decoding=Decoding.parse("beam3/cov1.5"), rng=torch.Generator())
+    for row in range(4):
+        source = torch.from_numpy(sources[row].astype(np.int64))[None]
+        memory = net.encode(source, torch.tensor([source.shape[1]]))
+        expected = slow_beam(net, memory, generator.limits, 3, 1.0, 1.5, source.shape[1] - 1)
+        assert found[row].tolist() == expected
+
+
+def test_what_gets_no_attention_costs_much_and_still_leaves_a_text():
+    net = tiny_conditional(5)
+    net.score.weight.data.fill_(1e30)  # all attention goes to one place; the others' underflows
+    generator = NeuralGenerator(net, corpus_of("conditional", 5, 6))
+    sources = Ragged.from_lists([[2, 3, 4, 0], [0], [3, 0]])
+    rng = torch.Generator()
+    found = generator.generate(sources, decoding=Decoding.parse("beam3/cov0.2"), rng=rng)
+    plain = generator.generate(sources, decoding=Decoding.parse("beam3"), rng=rng)
+    for row in range(3):
+        ids = found[row].tolist()
+        assert ids[-1] == EOS or len(ids) == 6
+        assert EOS not in ids[:-1]
+    assert found[1].tolist() == plain[1].tolist()
 
 
 @pytest.mark.parametrize("eos", [EOS, None])
@@ -185,7 +265,7 @@ def test_token_log_probs_are_aligned_with_targets():
         assert part.sum() == pytest.approx(log_prob(net, ids, corpus.vocab.bos, memory), abs=1e-4)
 
 
-@pytest.mark.parametrize("decoding", ["greedy", "sample@0.9", "beam3@0.6"])
+@pytest.mark.parametrize("decoding", ["greedy", "sample@0.9", "beam3@0.6", "beam3/cov0.7"])
 def test_generation_depends_on_neither_batches_nor_order(decoding):
     corpus = conditional_corpus(50, words=7)
     net = AttentionSeq2Seq(11, 9, 6, 8, encoder=4, attention=4, readout=6)
@@ -227,12 +307,36 @@ def test_unknown_words_can_be_left_out(decoding):
     assert np.array_equal(without.flat, generate(decoding).flat)
 
 
-@pytest.mark.parametrize("text", ["greedy", "greedy/no-unk", "sample@0.8", "sample@1/no-unk", "beam5@0.6/no-unk"])
-def test_a_decoding_is_its_text(text):
-    assert str(Decoding.parse(text)) == text
+@pytest.mark.parametrize("name", ["greedy", "sample@0.8", "sample@1", "beam5@0.6", "beam1@0"])
+@pytest.mark.parametrize("unknown", ["", "/no-unk", "/replace-unk"])
+@pytest.mark.parametrize("coverage", ["", "/cov0.2"])
+def test_a_decoding_is_its_text(name, unknown, coverage):
+    if coverage and not name.startswith("beam"):
+        with pytest.raises(ValueError, match="is none of"):
+            Decoding.parse(name + unknown + coverage)
+        return
+    decoding = Decoding.parse(name + unknown + coverage)
+    assert str(decoding) == name + unknown + coverage
+    assert (decoding.unknown, decoding.replace) == (unknown != "/no-unk", unknown == "/replace-unk")
+    assert decoding.coverage == (0.2 if coverage else 0)
 
 
-@pytest.mark.parametrize("text", ["greedy/", "greedy/unk", "beam0", "sample@0", "top", "sample/no-unk@2", ""])
+def test_what_a_decoding_leaves_out():
+    assert Decoding.parse("beam5/replace-unk") == Decoding("beam", beam_size=5, replace=True)
+    assert str(Decoding.parse("beam5/cov1e-1")) == "beam5@1/cov0.1"
+    for wrong in ({"unknown": False, "replace": True}, {"coverage": 0.2}):
+        with pytest.raises(ValueError, match=r"exclude one another|beam search alone"):
+            Decoding(**wrong)
+
+
+WRONG = (
+    *("greedy/", "greedy/unk", "beam0", "sample@0", "top", "sample/no-unk@2", "", "beam5@nan", "beam5/no-unk/"),
+    *("beam5/no-unk/replace-unk", "beam5/cov", "beam5/cov0", "beam5/cov-1", "beam5/covinf", "beam5/covnan"),
+    *("beam5/cov0.2/no-unk", "beam5/cov0.2/cov0.2", "beam5/replace-unk/replace-unk"),
+)
+
+
+@pytest.mark.parametrize("text", WRONG)
 def test_what_is_no_decoding_is_refused(text):
     with pytest.raises(ValueError, match="is none of"):
         Decoding.parse(text)

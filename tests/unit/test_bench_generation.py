@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.base import NotTractable
+from baselines.base import CannotDecode, NotTractable
 from bench import generation
 from bench.config import CellSpec
 from bench.scoring import Likelihood, SampleSet, decoding_field, per_item, score_everything
@@ -111,6 +112,73 @@ def test_conditional_samples_answer_every_source_of_every_test_set_at_the_end() 
         ("test_other", "greedy"),
         ("test_other", "beam3@1"),
     ]
+
+
+class FakeWriter(FakeGenerator):
+    """Answers with its source's text; can't draw beams."""
+
+    def write(
+        self, sources: Ragged, texts: Any, *, decoding: Any, rng: torch.Generator
+    ) -> tuple[list[str], Ragged | None]:
+        if decoding.method == "beam":
+            raise CannotDecode("no beams here")
+        self.asked.append((len(sources), str(decoding), rng.initial_seed()))
+        return [" ".join(text) for text in texts], None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: Any) -> None: ...
+
+
+def test_a_writer_is_given_the_sources_text_and_what_it_cannot_do_is_kept(tmp_path: Path) -> None:
+    task = FakeTask(("distinct-1", "length"), ("greedy", "beam3", "greedy/replace-unk"))
+    generator = FakeWriter(PAIRS, tractable=False)
+    sets, skipped = generation.draw(task, PAIRS, spec(), generator, "final", lambda *_: None)
+    test = PAIRS.splits["test"].examples
+    assert [one.decoding for one in sets] == ["greedy", "greedy/replace-unk"]
+    for one in sets:
+        assert one.texts == [" ".join(example.source) for example in test]
+        assert one.ids is None
+    assert skipped == [generation.Skipped("final", "test", "beam3@1", "no beams here")]
+    assert generator.asked[0][2] != generator.asked[1][2]
+    exact = generation.likelihoods(PAIRS, generator, "final")
+    generation.write_samples(tmp_path, sets, exact, PAIRS, spec(), 1.0, skipped)
+    about = json.loads((tmp_path / "samples.json").read_text())
+    assert about["skipped"] == [{"stage": "final", "split": "test", "decoding": "beam3@1", "reason": "no beams here"}]
+    stored = generation.read_samples(tmp_path)
+    assert stored is not None
+    values = score_everything(task, PAIRS, *stored, spec())
+    assert {value.decoding for value in values} == {"greedy", "greedy/replace-unk"}
+    fields = {value.decoding: value.score.signature for value in values if value.score.metric == "distinct-1"}
+    assert "|dec:greedy/replace-unk|" in fields["greedy/replace-unk"]
+    assert "|dec:greedy|" in fields["greedy"]
+
+
+def test_free_samples_that_cannot_be_drawn_are_kept_in_mind_too() -> None:
+    class Hot(FakeGenerator):
+        def sample(self, n: int, *, temperature: float, rng: torch.Generator) -> Ragged:
+            if temperature > 1:
+                raise CannotDecode
+            return super().sample(n, temperature=temperature, rng=rng)
+
+    task = FakeTask(("distinct-1",), ("sample@1.5", "sample@1"))
+    sets, skipped = generation.draw(task, FREE, spec(temperatures=()), Hot(FREE), "final", lambda *_: None)
+    assert [one.decoding for one in sets] == ["sample@1"]
+    assert [(one.decoding, one.reason) for one in skipped] == [("sample@1.5", "the method can't decode so")]
+
+
+def test_likelihood_of_text_is_asked_for_with_the_sources_where_there_are_some() -> None:
+    class Asked(FakeTextGenerator):
+        def text_log_probs(self, texts: Any, sources: Any = None) -> tuple[np.ndarray, np.ndarray]:
+            self.asked.append(sources)
+            return super().text_log_probs(texts)
+
+    for corpus in (FREE, PAIRS):
+        generator = Asked(corpus)
+        generation.likelihoods(corpus, generator, "final")
+        examples = corpus.splits["test"].examples
+        assert generator.asked == [[example.source for example in examples] if corpus is PAIRS else None]
 
 
 def test_shuffled_keeps_words_and_lengths_and_loses_the_order() -> None:
@@ -220,6 +288,8 @@ def test_decoding_fields() -> None:
     assert decoding_field("") == {}
     assert decoding_field("sample@0.8") == {"T": "0.8"}
     assert decoding_field("beam5") == {"dec": "beam5@1"}
+    assert decoding_field("beam5/replace-unk/cov0.2") == {"dec": "beam5@1/replace-unk/cov0.2"}
+    assert decoding_field("sample/replace-unk") == {"dec": "sample@1/replace-unk"}
 
 
 def test_a_generator_of_text_is_asked_for_text(tmp_path: Path) -> None:
