@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,18 +12,40 @@ import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from baselines.base import BaselineConfig, Decoding
-from baselines.decoding import Limits, beam_search, greedy, sample
-from baselines.nets.attention import AttentionSeq2Seq
+from baselines.base import CannotDecode, Decoding
+from baselines.decoding import Coverage, Limits, beam_search, greedy, sample
+from baselines.grown import GrownConfig
+from baselines.nets import encoder_decoder
+from baselines.nets.attention import AttentionSeq2Seq, Cell
 from baselines.nets.base import AutoregressiveNet, Memory
-from baselines.nets.lstm import Init, LSTMLanguageModel, RecurrentNet
+from baselines.nets.cnn_encoder import ConvSeq2Seq
+from baselines.nets.dbam import DBAM
+from baselines.nets.dual_attention import DualAttention
+from baselines.nets.encoder_decoder import TransformerSeq2Seq
+from baselines.nets.lstm import Init, LSTMLanguageModel, RecurrentNet, initialise
+from baselines.nets.seq2seq import Seq2Seq
+from baselines.nets.transformer import MISSING, available
 from baselines.training.batches import Collator
 from baselines.training.loss import log_probs
+from baselines.unknown_words import UnknownWords
 from tasks.base import Corpus, Ragged
 
+Architecture = Literal["rnnsearch", "seq2seq", "cnn", "dual_attention", "dbam", "transformer"]
 
-class NetConfig(BaselineConfig):
-    """Sizes of the generator that all methods share; the last four are read for conditional tasks alone."""
+
+class NetConfig(GrownConfig):
+    """The generator that all methods share. What `CONDITIONAL` names is read for conditional tasks alone.
+
+    Free tasks have an LSTM language model. Of the encoder-decoders each reads what it has: docs/methods/mle.md.
+    """
+
+    added: ClassVar[Mapping[str, Any]] = {
+        "architecture": "rnnsearch",
+        "cell": "lstm",
+        "reverse_source": False,
+        "window": 5,
+        "heads": 4,
+    }
 
     embedding: PositiveInt = 128
     hidden: PositiveInt = 256
@@ -34,20 +57,68 @@ class NetConfig(BaselineConfig):
     encoder: PositiveInt = 128  # hidden units of each direction
     attention: PositiveInt = 128
     readout: PositiveInt = 128
-    input_feeding: bool = False
+    input_feeding: bool = False  # rnnsearch, cnn: the decoder reads the context that its previous state found
+    architecture: Architecture = "rnnsearch"
+    cell: Cell = "lstm"  # rnnsearch: of encoder and decoder
+    reverse_source: bool = False  # seq2seq: the source is read from its end
+    window: PositiveInt = 5  # cnn: source words that a key is made of
+    heads: PositiveInt = 4  # transformer
 
 
-def build_net(corpus: Corpus, config: NetConfig) -> RecurrentNet:
+LONGEST = 512  # tokens of a source, where the corpus sets no limit
+CONDITIONAL = (*("encoder", "attention", "readout", "input_feeding"), *NetConfig.added)
+
+
+def build_net(corpus: Corpus, config: NetConfig) -> AutoregressiveNet:
     """The network for the corpus: a language model, or an encoder-decoder where there are sources.
 
-    Its weights are not yet those of a seed: call `nets.lstm.initialise`.
+    Its weights are not yet those of a seed: call `initialise_net`.
     """
     sizes = config.model_dump(include={"embedding", "hidden", "layers", "dropout", "tied"})
     with torch.random.fork_rng(devices=[]):  # PyTorch draws first weights from its global stream, which dropout uses
         if corpus.source_vocab is None:
             return LSTMLanguageModel(corpus.vocab.size, **sizes)
-        sizes |= config.model_dump(include={"encoder", "attention", "readout", "input_feeding"})
-        return AttentionSeq2Seq(corpus.source_vocab.n_inputs, corpus.vocab.size, **sizes)
+        return _encoder_decoder(corpus, corpus.source_vocab.n_inputs, config, sizes)
+
+
+def _encoder_decoder(corpus: Corpus, words: int, config: NetConfig, sizes: dict[str, Any]) -> AutoregressiveNet:
+    """`words`: of sources."""
+    vocabularies = (words, corpus.vocab.size)
+    source, target = corpus.max_source_length or LONGEST, corpus.max_target_length + 1  # tokens read, `bos` is one
+    readout = {**sizes, "readout": config.readout}
+    attention = {**readout, "encoder": config.encoder, "attention": config.attention}
+    match config.architecture:
+        case "rnnsearch":
+            return AttentionSeq2Seq(*vocabularies, **attention, input_feeding=config.input_feeding, cell=config.cell)
+        case "seq2seq":
+            return Seq2Seq(*vocabularies, **readout, reverse_source=config.reverse_source)
+        case "cnn":
+            return ConvSeq2Seq(
+                *vocabularies, source, **readout, window=config.window, input_feeding=config.input_feeding
+            )
+        case "dual_attention":
+            return DualAttention(*vocabularies, target, **attention)
+        case "dbam":
+            return DBAM(*vocabularies, **attention)
+        case "transformer":
+            heads, rate = config.heads, config.dropout
+            return TransformerSeq2Seq(*vocabularies, source, target, config.hidden, config.layers, heads, rate)
+
+
+def initialise_net(net: AutoregressiveNet, config: NetConfig, rng: torch.Generator) -> None:
+    """Draws all weights anew, on the CPU (so that they don't depend on the device), in the order of their names."""
+    if isinstance(net, TransformerSeq2Seq):
+        encoder_decoder.initialise(net, config.init, config.init_scale, rng)
+    else:
+        assert isinstance(net, RecurrentNet)
+        initialise(net, config.init, config.init_scale, rng)
+
+
+def lacks(corpus: Corpus, config: NetConfig) -> str | None:
+    """None, or what `build_net` would need for this and has not; for `Baseline.supports`."""
+    if corpus.source_vocab is not None and config.architecture == "transformer" and not available():
+        return MISSING
+    return None
 
 
 class NeuralGenerator(nn.Module):
@@ -62,6 +133,7 @@ class NeuralGenerator(nn.Module):
         eos = None if corpus.fixed_length else corpus.vocab.eos
         self.limits = Limits(corpus.vocab.bos, eos, corpus.fixed_length or corpus.max_target_length)
         self.unknown = corpus.vocab.unk
+        self.corpus, self.unknown_words = corpus, UnknownWords(corpus)
         self.collator = Collator.of(corpus)
 
     @property
@@ -77,6 +149,7 @@ class NeuralGenerator(nn.Module):
         return Ragged.concatenate(parts)
 
     def generate(self, sources: Ragged, *, decoding: Decoding, rng: torch.Generator) -> Ragged:
+        """As the protocol says; `decoding.replace` has no effect on ids, since what replaces a word may have none."""
         uniforms = None
         if decoding.method == "sample":  # drawn for all at once: what a source gets doesn't depend on the batches
             uniforms = torch.rand(len(sources), self.limits.max_length, generator=rng)
@@ -84,12 +157,25 @@ class NeuralGenerator(nn.Module):
         order = np.argsort(sources.lengths, kind="stable")
         parts = []
         forbidden = None if decoding.unknown else self.unknown
-        with evaluating(self.net), _never(self.net, forbidden):
+        with evaluating(self.net), never(self.net, forbidden):
             for start in range(0, len(order), size):
                 rows = order[start : start + size]
-                memory = self._encode(sources.take(rows))
-                parts.append(self._decode(memory, len(rows), decoding, None if uniforms is None else uniforms[rows]))
+                drawn = None if uniforms is None else uniforms[rows]
+                parts.append(self._decode(sources.take(rows), decoding, drawn))
         return Ragged.concatenate(parts).take(np.argsort(order, kind="stable"))
+
+    def write(
+        self, sources: Ragged, texts: Sequence[tuple[str, ...]], *, decoding: Decoding, rng: torch.Generator
+    ) -> tuple[list[str], Ragged | None]:
+        """`generate`, as text; with `decoding.replace` the unknown words are replaced in the text, not in the ids."""
+        if decoding.replace:
+            self._check_attention(sources)
+        ids = self.generate(sources, decoding=decoding, rng=rng)
+        return self.replaced(ids, sources, texts) if decoding.replace else self.corpus.decode(ids), ids
+
+    def replaced(self, ids: Ragged, sources: Ragged, texts: Sequence[tuple[str, ...]]) -> list[str]:
+        self._check_attention(sources)
+        return self.unknown_words.decode(ids, sources, texts, self._alignments)
 
     def token_log_probs(self, targets: Ragged, sources: Ragged | None = None) -> npt.NDArray[np.float64]:
         order = np.argsort(targets.lengths, kind="stable")
@@ -108,12 +194,43 @@ class NeuralGenerator(nn.Module):
             return ()
         return self.net.encode(*self.collator.sources(sources, self.device))
 
-    def _decode(self, memory: Memory, batch: int, decoding: Decoding, uniforms: Tensor | None) -> Ragged:
+    def _decode(self, sources: Ragged, decoding: Decoding, uniforms: Tensor | None) -> Ragged:
+        padded, lengths = self.collator.sources(sources, self.device)
+        memory, batch = self.net.encode(padded, lengths), len(sources)
         if uniforms is not None:
             return sample(self.net, memory, uniforms, self.limits, decoding.temperature)
         if decoding.method == "greedy":
             return greedy(self.net, memory, batch, self.limits)
-        return beam_search(self.net, memory, batch, self.limits, decoding.beam_size, decoding.length_penalty)
+        coverage = None
+        if decoding.coverage:  # of all tokens but the `</s>` that ends a source
+            words = torch.arange(padded.shape[1], device=self.device) < lengths[:, None] - 1
+            coverage = Coverage(decoding.coverage, words)
+        beam = (decoding.beam_size, decoding.length_penalty, coverage)
+        return beam_search(self.net, memory, batch, self.limits, *beam)
+
+    def _check_attention(self, sources: Ragged) -> None:
+        """Whether this network has attention doesn't depend on what it is given: one source and one step tell."""
+        if len(sources) == 0:
+            return
+        bos = torch.full((1, 1), self.limits.bos, device=self.device)
+        with evaluating(self.net):
+            if self.net.alignments(bos, self._encode(sources.take([0]))) is None:
+                raise CannotDecode("replace-unk needs attention to the source, and this network has none")
+
+    def _alignments(self, targets: Ragged, sources: Ragged) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+        """Each row's place and its attention weights [tokens or more, source tokens or more], long sources first."""
+        order = np.argsort(-sources.lengths, kind="stable")
+        time, start = int(targets.lengths.max(initial=1)), 0
+        while start < len(order):
+            # At most so many (token, source token) places at a time; attention holds a vector for each.
+            size = max(1, 2**17 // (time * max(1, int(sources.lengths[order[start]]))))
+            rows = order[start : start + size]
+            with evaluating(self.net):
+                batch = self.collator.batch(targets.take(rows), None, self.device)
+                weights = self.net.alignments(batch.inputs, self._encode(sources.take(rows)))
+            assert weights is not None, "`write` asked before"
+            yield from zip(rows.tolist(), weights.float().cpu().numpy(), strict=True)
+            start += size
 
     def _score(self, targets: Ragged, sources: Ragged | None) -> npt.NDArray[np.float64]:
         """Log-probabilities of all tokens of the batch, aligned with `targets.flat`."""
@@ -123,7 +240,7 @@ class NeuralGenerator(nn.Module):
 
 
 @contextmanager
-def _never(net: AutoregressiveNet, token: int | None) -> Iterator[None]:
+def never(net: AutoregressiveNet, token: int | None) -> Iterator[None]:
     """The token has probability 0 inside; None forbids nothing."""
     if token is None:
         yield

@@ -29,7 +29,33 @@ LOGITS = 1 << 26  # worked on at once in scoring: 256 MB of float32
 CACHE = 1 << 26  # numbers of keys and values that sampling holds at once
 
 
-class PretrainedGenerator(nn.Module):
+class SavedOnce(nn.Module):
+    """Tied weights are saved once, and stay tied when they are loaded."""
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Every weight once: tied ones under the first of their names."""
+        state = super().state_dict(*args, **kwargs)
+        prefix = kwargs.get("prefix", "")
+        for alias in self._aliases():
+            state.pop(prefix + alias, None)
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Loads what `state_dict` gave, into tied weights by all their names: they stay one tensor."""
+        tied = {alias: state_dict[name] for alias, name in self._aliases().items() if name in state_dict}
+        return super().load_state_dict({**state_dict, **tied}, *args, **kwargs)
+
+    def _aliases(self) -> dict[str, str]:
+        """Further names of tied weights, with their first one."""
+        first: dict[int, str] = {}
+        aliases = {}
+        for name, parameter in self.named_parameters(remove_duplicate=False):
+            if first.setdefault(id(parameter), name) != name:
+                aliases[name] = first[id(parameter)]
+        return aliases
+
+
+class PretrainedGenerator(SavedOnce):
     """Implements `TextGenerator`: texts begin after the tokenizer's `bos` (else its `eos`) and end in its `eos`.
 
     As a `Generator` it samples in the task's tokens, by way of the text; it has no likelihood of them.
@@ -54,7 +80,7 @@ class PretrainedGenerator(nn.Module):
             raise ValueError(f'the tokenizer of "{checkpoint}" has no end-of-text token, so its texts would not end')
         self.bos = self.eos if tokenizer.bos_token_id is None else tokenizer.bos_token_id
         self.context = int(getattr(model.config, "max_position_embeddings", None) or CONTEXT)
-        self.token_unit = f"{Path(checkpoint).name}:{_fingerprint(tokenizer)[:8]}"
+        self.token_unit = f"{Path(checkpoint).name}:{fingerprint(tokenizer)[:8]}"
         self.max_tokens = min(max_tokens or self._longest(), self.context)
 
     def sample_texts(self, n: int, *, temperature: float = 1.0, rng: torch.Generator) -> list[str]:
@@ -112,28 +138,6 @@ class PretrainedGenerator(nn.Module):
     def token_log_probs(self, targets: Ragged, sources: Ragged | None = None) -> npt.NDArray[np.float64]:  # noqa: ARG002
         raise NotTractable(f"its likelihood is over the tokens of {self.token_unit}, not over the task's")
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Every weight once: tied ones under the first of their names."""
-        state = super().state_dict(*args, **kwargs)
-        prefix = kwargs.get("prefix", "")
-        for alias in self._aliases():
-            state.pop(prefix + alias, None)
-        return state
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Loads what `state_dict` gave, into tied weights by all their names: they stay one tensor."""
-        tied = {alias: state_dict[name] for alias, name in self._aliases().items() if name in state_dict}
-        return super().load_state_dict({**state_dict, **tied}, *args, **kwargs)
-
-    def _aliases(self) -> dict[str, str]:
-        """Further names of tied weights, with their first one."""
-        first: dict[int, str] = {}
-        aliases = {}
-        for name, parameter in self.named_parameters(remove_duplicate=False):
-            if first.setdefault(id(parameter), name) != name:
-                aliases[name] = first[id(parameter)]
-        return aliases
-
     def _sample(self, uniforms: Tensor, temperature: float) -> Ragged:
         """One text a row of uniforms [batch, time]; rows that have ended drop out of the batch."""
         uniforms = uniforms.to(self.model.device)
@@ -154,7 +158,7 @@ class PretrainedGenerator(nn.Module):
                 if left < 0.8 * len(rows):
                     keep = going.nonzero().squeeze(1)
                     rows, tokens = rows[keep], tokens[keep]
-                    cache = _kept(cache, keep)
+                    cache = kept(cache, keep)
         ended = ids == self.eos
         lengths = torch.where(ended.any(1), ended.int().argmax(1) + 1, self.max_tokens)
         return Ragged.from_padded(ids.cpu().numpy(), lengths.cpu().numpy())
@@ -178,7 +182,7 @@ class PretrainedGenerator(nn.Module):
         return max(1, min(1024, CACHE // numbers))
 
 
-def _kept(cache: Any, rows: Tensor) -> Any:
+def kept(cache: Any, rows: Tensor) -> Any:
     """The named rows of a model's cache; before version 5 some models give tuples of keys and values by layer."""
     if isinstance(cache, tuple):
         return tuple(pick(layer, rows) for layer in cache)
@@ -186,7 +190,7 @@ def _kept(cache: Any, rows: Tensor) -> Any:
     return cache
 
 
-def _fingerprint(tokenizer: Any) -> str:
+def fingerprint(tokenizer: Any) -> str:
     """sha256 over all that decides how text is cut, as far as the tokenizer tells it."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     rules = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)

@@ -46,6 +46,33 @@ class AutoregressiveNet(nn.Module, ABC):
         Equal to `step` token by token.
         """
 
+    def step_with_weights(
+        self,
+        tokens: Tensor,  # noqa: ARG002
+        state: State,  # noqa: ARG002
+        memory: Memory,  # noqa: ARG002
+    ) -> tuple[Tensor, State, Tensor] | None:
+        """Like `step`, with the attention weights [batch, source time] that the features were made with.
+
+        Each row sums to 1 over its own source; padding has 0. None: the network has no attention to its source.
+        """
+        return None
+
+    def alignments(self, inputs: Tensor, memory: Memory) -> Tensor | None:
+        """Under teacher forcing: inputs [batch, time] -> weights as above [batch, time, source time], or None.
+
+        Those at `time` belong to the token that is predicted there, which is the next one read.
+        """
+        state = self.initial_state(len(inputs), memory)
+        weights = []
+        for token in inputs.unbind(1):
+            found = self.step_with_weights(token, state, memory)
+            if found is None:
+                return None
+            state = found[1]
+            weights.append(found[2])
+        return torch.stack(weights, 1)
+
     @contextmanager
     def fixed_weights(self) -> Iterator[None]:
         """The caller's word that no weight changes inside and no gradient is wanted.

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.nets.base import AutoregressiveNet, Memory, State
+from baselines.nets.gru import GRUStack
 
 Init = Literal["glorot", "uniform", "normal"]
 
@@ -30,6 +31,15 @@ class LSTMStack(nn.LSTM):
     def zeros(self, batch: int) -> State:
         zero = self.weight_hh_l0.new_zeros(batch, self.hidden_size)
         return (zero,) * (2 * self.num_layers)
+
+    def top(self, state: State) -> Tensor:
+        """The output [batch, hidden] of a state."""
+        return state[-2]
+
+    def start(self, values: Tensor) -> State:
+        """A first state from values [batch, layers * 2 hidden] of any size."""
+        parts = values.chunk(2 * self.num_layers, -1)
+        return tuple(torch.tanh(part) if i % 2 == 0 else part for i, part in enumerate(parts))
 
     def unroll(self, inputs: Tensor, state: State) -> Tensor:
         """inputs [batch, time, in] -> top layer's outputs [batch, time, hidden]."""
@@ -66,12 +76,15 @@ class LSTMStack(nn.LSTM):
 
 
 class RecurrentNet(AutoregressiveNet):
-    """What the LSTM networks share: reading tokens, and the table that makes a single step cheap.
+    """What the recurrent networks share: reading tokens, and the table that makes a single step cheap.
 
     Inside `fixed_weights()`, a token's part of the gates is a row of `embedding @ W_ih + b`, computed once on entry.
+
+    Attributes:
+        lstm: the decoder's cells, by the name that stored weights have, whatever their kind.
     """
 
-    lstm: LSTMStack
+    lstm: LSTMStack | GRUStack
 
     def __init__(self, vocab_size: int, embedding: int, features: int, dropout: float, tied: bool) -> None:
         super().__init__()
@@ -98,7 +111,7 @@ class RecurrentNet(AutoregressiveNet):
         return rows * math.sqrt(self.embedding_size)
 
     def token_gates(self, tokens: Tensor) -> Tensor:
-        """The tokens' part of the gates: tokens [batch] -> [batch, 4 hidden]."""
+        """The tokens' part of the gates: tokens [batch] -> [batch, gates * hidden]."""
         if self._table is None or torch.is_grad_enabled() or (self.training and self.dropout.p > 0):
             return self.lstm.input_gates(self.dropout(self.embed(tokens)))
         return F.embedding(tokens, self._table)
@@ -152,7 +165,10 @@ def initialise(net: RecurrentNet, scheme: Init, scale: float, rng: torch.Generat
     `uniform`: weights from U(-scale, scale), biases as with `glorot`.
     `normal`: weights and biases from N(0, scale), the second of the two biases that an `nn.LSTM` has 0 (SeqGAN's code
     has one).
+    A GRU is treated like an LSTM, but has no forget gate.
     """
+    grus = [(name, module) for name, module in net.named_modules() if isinstance(module, nn.GRU)]
+    three = {f"{name}.{own}" for name, gru in grus for own, _ in gru.named_parameters()}  # gates; an LSTM has four
     with torch.no_grad():
         for name, parameter in sorted(net.named_parameters()):
             fresh = torch.zeros(parameter.shape)
@@ -160,21 +176,21 @@ def initialise(net: RecurrentNet, scheme: Init, scale: float, rng: torch.Generat
                 if "bias_hh" not in name:
                     fresh.normal_(0.0, scale, generator=rng)
             elif "bias" in name:
-                if "bias_ih" in name:
+                if "bias_ih" in name and name not in three:
                     fresh.view(4, -1)[1] = 1.0
             elif scheme == "uniform":
                 fresh.uniform_(-scale, scale, generator=rng)
             else:
-                _glorot(fresh, name, scale, net.tied, rng)
+                _glorot(fresh, name, scale, net.tied, 3 if name in three else 4, rng)
             parameter.copy_(fresh)
 
 
-def _glorot(fresh: Tensor, name: str, scale: float, tied: bool, rng: torch.Generator) -> None:
+def _glorot(fresh: Tensor, name: str, scale: float, tied: bool, gates: int, rng: torch.Generator) -> None:
     if name == "output.weight" or (tied and name == "embedding.weight"):
         fresh.normal_(0.0, fresh.shape[1] ** -0.5, generator=rng)
     elif "embedding" in name:
         fresh.normal_(0.0, scale, generator=rng)
     else:
-        rows = fresh.shape[0] // 4 if "_ih_" in name or "_hh_" in name else fresh.shape[0]
+        rows = fresh.shape[0] // gates if "_ih_" in name or "_hh_" in name else fresh.shape[0]
         bound = (6 / (rows + fresh.shape[1])) ** 0.5
         fresh.uniform_(-bound, bound, generator=rng)

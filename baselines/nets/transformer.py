@@ -35,13 +35,59 @@ def library() -> Any:
     return importlib.import_module("transformers")
 
 
-class TransformerLanguageModel(AutoregressiveNet):
-    """p(y_t | y_<t): GPT-2 (pre-norm, learned positions, GELU) over the corpus' own vocabulary, embeddings tied.
+class CachingNet(AutoregressiveNet):
+    """What the Transformers share: tied embeddings, and keys and values in tensors of a fixed size.
 
     A state is the position of the next token [batch], then keys and values of each layer
     [batch, heads, max_length, width / heads], of which the places before the position count. Inside `fixed_weights()`
     a step writes into the tensors of the state it is given, so each state there can be read on from once; rows picked
     from it are copies.
+    """
+
+    max_length: int
+    width: int
+    heads: int
+    embedding: nn.Embedding  # of `bos` and `pad` alone: tokens that can be emitted share the output layer's rows
+    _write_in_place: bool = False
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """tokens [...] -> embeddings [..., width], without positions."""
+        words = F.embedding(tokens.clamp(max=self.vocab_size - 1), self.output.weight)
+        special = F.embedding((tokens - self.vocab_size).clamp(min=0), self.embedding.weight)
+        return torch.where((tokens < self.vocab_size).unsqueeze(-1), words, special)
+
+    def empty_state(self, batch: int, layers: int) -> State:
+        shape = (batch, self.heads, self.max_length, self.width // self.heads)
+        caches = [self.output.weight.new_zeros(shape) for _ in range(2 * layers)]
+        return (torch.zeros(batch, dtype=torch.int64, device=self.output.weight.device), *caches)
+
+    @contextmanager
+    def fixed_weights(self) -> Iterator[None]:
+        outer = self._write_in_place
+        self._write_in_place = True
+        try:
+            yield
+        finally:
+            self._write_in_place = outer
+
+    def _mask(self, position: Tensor) -> Tensor:
+        """Which places count [batch, 1, 1, places]; on a CPU without those that no row has reached.
+
+        On a GPU looking would make it wait.
+        """
+        places = int(position.max()) + 1 if position.device.type == "cpu" and len(position) else self.max_length
+        return (torch.arange(places, device=position.device) <= position[:, None])[:, None, None]
+
+    def _write(self, cache: Tensor, fresh: Tensor, position: Tensor) -> Tensor:
+        """The cache [batch, heads, max_length, size] with fresh [batch, heads, 1, size] at each row's position."""
+        index = position[:, None, None, None].expand_as(fresh)
+        if self._write_in_place and not torch.is_grad_enabled():
+            return cache.scatter_(2, index, fresh)
+        return cache.scatter(2, index, fresh)
+
+
+class TransformerLanguageModel(CachingNet):
+    """p(y_t | y_<t): GPT-2 (pre-norm, learned positions, GELU) over the corpus' own vocabulary, embeddings tied.
 
     Args:
         max_length: how many tokens it can read, `bos` included.
@@ -62,21 +108,11 @@ class TransformerLanguageModel(AutoregressiveNet):
         self.vocab_size, self.max_length, self.width, self.heads = vocab_size, max_length, width, heads
         self.transformer: Any = gpt2.GPT2Model(config)
         self.transformer.wte = nn.Identity()  # it is given embeddings: its own would count `bos` and `pad` as words
-        # Tied: tokens that can be emitted share the output layer's rows; only `bos` and `pad` have rows of their own.
         self.embedding = nn.Embedding(2, width)
         self.output = nn.Linear(width, vocab_size)
-        self._write_in_place = False
-
-    def embed(self, tokens: Tensor) -> Tensor:
-        """tokens [...] -> embeddings [..., width], without positions."""
-        words = F.embedding(tokens.clamp(max=self.vocab_size - 1), self.output.weight)
-        special = F.embedding((tokens - self.vocab_size).clamp(min=0), self.embedding.weight)
-        return torch.where((tokens < self.vocab_size).unsqueeze(-1), words, special)
 
     def initial_state(self, batch: int, memory: Memory = ()) -> State:  # noqa: ARG002 - a free model has no memory
-        shape = (batch, self.heads, self.max_length, self.width // self.heads)
-        caches = [self.output.weight.new_zeros(shape) for _ in range(2 * len(self.transformer.h))]
-        return (torch.zeros(batch, dtype=torch.int64, device=self.output.weight.device), *caches)
+        return self.empty_state(batch, len(self.transformer.h))
 
     def forward(self, inputs: Tensor, memory: Memory = ()) -> Tensor:  # noqa: ARG002
         # Padding stands behind the text and nothing looks ahead, so that no place inside attends to it.
@@ -96,15 +132,6 @@ class TransformerLanguageModel(AutoregressiveNet):
             x = x + block.mlp(block.ln_2(x))
         return body.ln_f(x), (position + 1, *caches)
 
-    @contextmanager
-    def fixed_weights(self) -> Iterator[None]:
-        outer = self._write_in_place
-        self._write_in_place = True
-        try:
-            yield
-        finally:
-            self._write_in_place = outer
-
     def _attend(self, attention: Any, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         """One query a row [batch, heads, 1, size] over the places that the mask [batch, 1, 1, places] lets it see."""
         places = mask.shape[-1]
@@ -112,21 +139,6 @@ class TransformerLanguageModel(AutoregressiveNet):
         seen = F.scaled_dot_product_attention(query, keys[:, :, :places], values[:, :, :places], mask, rate)
         out: Tensor = attention.resid_dropout(attention.c_proj(seen.flatten(1)))
         return out
-
-    def _mask(self, position: Tensor) -> Tensor:
-        """Which places count [batch, 1, 1, places]; on a CPU without those that no row has reached.
-
-        On a GPU looking would make it wait.
-        """
-        places = int(position.max()) + 1 if position.device.type == "cpu" and len(position) else self.max_length
-        return (torch.arange(places, device=position.device) <= position[:, None])[:, None, None]
-
-    def _write(self, cache: Tensor, fresh: Tensor, position: Tensor) -> Tensor:
-        """The cache [batch, heads, max_length, size] with fresh [batch, heads, 1, size] at each row's position."""
-        index = position[:, None, None, None].expand_as(fresh)
-        if self._write_in_place and not torch.is_grad_enabled():
-            return cache.scatter_(2, index, fresh)
-        return cache.scatter(2, index, fresh)
 
 
 def initialise(net: TransformerLanguageModel, rng: torch.Generator) -> None:

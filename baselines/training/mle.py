@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from baselines.base import BaselineConfig, Run, State
+from baselines.base import Run, State
+from baselines.grown import GrownConfig
+from baselines.merging import merge
 from baselines.nets.base import AutoregressiveNet
-from baselines.nets.lstm import initialise
-from baselines.neural import NetConfig, NeuralGenerator, build_net
+from baselines.neural import CONDITIONAL, NetConfig, NeuralGenerator, build_net, initialise_net
 from baselines.training.batches import Collator, Rows, bucketed
 from baselines.training.loss import cross_entropy
 from baselines.training.valid import valid_nll
@@ -25,8 +27,10 @@ MLE_VERSION = 1  # goes up whenever an equal config and seed would give other we
 STAGE = "pretrain"
 
 
-class MLEConfig(BaselineConfig):
+class MLEConfig(GrownConfig):
     """Generator and optimisation. An *interval* lies between two looks at valid: an epoch, or `interval` steps."""
+
+    added: ClassVar[Mapping[str, Any]] = {"warmup": 0}
 
     net: NetConfig = NetConfig()
     epochs: PositiveInt = 30  # at most; in intervals where `interval` is set
@@ -39,6 +43,27 @@ class MLEConfig(BaselineConfig):
     clip: PositiveFloat = 5.0  # of the gradient's global norm
     label_smoothing: NonNegativeFloat = Field(default=0.0, lt=1.0)
     valid_rows: PositiveInt = 2000  # the first of valid, looked at after each interval
+    warmup: NonNegativeInt = 0  # steps in which the rate rises linearly from 0, whatever the schedule then makes of it
+
+
+class DualAttentionNet(NetConfig):
+    """The generator of the adversarial summarizer; `mle`'s row of that name has it too."""
+
+    architecture: Literal["dual_attention"] = "dual_attention"
+
+
+class DualAttentionConfig(MLEConfig):
+    net: DualAttentionNet = DualAttentionNet()
+
+
+class TransformerNet(NetConfig):
+    """The generator of the adversarial Transformer; `mle`'s row of that name has it too."""
+
+    architecture: Literal["transformer"] = "transformer"
+
+
+class TransformerMLEConfig(MLEConfig):
+    net: TransformerNet = TransformerNet()
 
 
 # SeqGAN's generator and its training (Yu et al., 2017; constants from the authors' code): N(0, 0.1), Adam 0.01, clip 5.
@@ -94,6 +119,37 @@ MLE_BUDGETS: dict[str, dict[str, Any]] = {
 }
 
 
+def conditional_budgets(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The presets of `mle` for conditional tasks, with these laid over them; what has no key of a task is laid over
+    the general ones."""
+    return {key: merge(MLE_BUDGETS.get(key, {}), changes.get(key, {})) for key in {**MLE_BUDGETS, **changes}}
+
+
+TRANSFORMER_BUDGETS = conditional_budgets(
+    {
+        "smoke/conditional": {
+            "net": {"hidden": 64, "layers": 2, "heads": 4},
+            "learning_rate": 4e-3,
+            "warmup": 60,
+        },
+        "small/conditional": {
+            "net": {"hidden": 128, "layers": 3, "heads": 4, "dropout": 0.1},
+            "learning_rate": 1e-3,
+            "warmup": 400,
+            "clip": 1.0,
+        },
+        # the base model of Vaswani et al., table 3; 7e-4 is the peak of their formula at its width and warm-up
+        "paper/conditional": {
+            "net": {"hidden": 512, "layers": 6, "heads": 8, "dropout": 0.1, "init": "normal", "init_scale": 0.02},
+            "learning_rate": 7e-4,
+            "warmup": 4000,
+            "label_smoothing": 0.1,
+            "schedule": "linear",
+        },
+    }
+)
+
+
 @dataclass
 class Course:
     """How far training is: with weights, optimiser and random streams, all that an interruption must not lose."""
@@ -114,7 +170,7 @@ def pretrain(corpus: Corpus, config: MLEConfig, run: Run) -> State:
 
     def train(own: Run) -> State:
         net = build_net(corpus, config.net)
-        initialise(net, config.net.init, config.net.init_scale, own.rng("init"))
+        initialise_net(net, config.net, own.rng("init"))
         return train_mle(net.to(own.device), corpus, config, own)
 
     return run.pretrained(pretraining_spec(corpus, config), train)
@@ -122,10 +178,10 @@ def pretrain(corpus: Corpus, config: MLEConfig, run: Run) -> State:
 
 def pretraining_spec(corpus: Corpus, config: MLEConfig) -> dict[str, Any]:
     """What the pre-trained weights depend on, besides task, data and seed."""
-    settings = config.model_dump(mode="json")
+    settings = config.model_dump(mode="json", include=set(MLEConfig.model_fields))  # what a row adds is not read here
     if corpus.kind == "free":  # sizes that a free network does not have can't set two checkpoints apart
-        for name in ("encoder", "attention", "readout", "input_feeding"):
-            del settings["net"][name]
+        for name in CONDITIONAL:
+            settings["net"].pop(name, None)
     return {"method": "mle", "version": MLE_VERSION, **settings}
 
 
@@ -196,6 +252,8 @@ def _improved(course: Course, nll: float, config: MLEConfig) -> bool:
 
 def _set_rate(optimiser: torch.optim.Adam, config: MLEConfig, course: Course, total: int) -> None:
     left = 1.0 - course.step / total if config.schedule == "linear" else 1.0
+    if course.step < config.warmup:
+        left *= (course.step + 1) / config.warmup
     for group in optimiser.param_groups:
         group["lr"] = config.learning_rate * course.scale * left
 

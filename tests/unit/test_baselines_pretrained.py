@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from baselines.base import Generator, NotTractable, TextGenerator
-from baselines.pretrained import PretrainedGenerator, _kept
+from baselines.pretrained import PretrainedGenerator, kept
 from tasks.base import Corpus, Ragged
 from tests.checkpoints import make_checkpoint
 from tests.fakes import FakeRun
@@ -98,7 +98,7 @@ def test_cached_samples_are_those_of_recomputed_prefixes(checkpoint: Path, tempe
 
 def test_rows_of_older_caches_can_be_picked_too() -> None:
     layers = tuple(tuple(torch.rand(4, 2, 3, 5) for _ in range(2)) for _ in range(3))
-    for before, after in zip(layers, _kept(layers, torch.tensor([3, 1])), strict=True):
+    for before, after in zip(layers, kept(layers, torch.tensor([3, 1])), strict=True):
         assert all(torch.equal(part[[3, 1]], kept) for part, kept in zip(before, after, strict=True))
 
 

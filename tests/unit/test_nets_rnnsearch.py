@@ -1,0 +1,73 @@
+"""RNNSearch of GRUs: the cells against PyTorch's, and what every encoder-decoder promises."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from baselines.nets.attention import AttentionSeq2Seq
+from baselines.nets.gru import GRUStack
+from baselines.nets.lstm import initialise
+from tests import nets
+
+
+def make(dropout: float, input_feeding: bool = True, layers: int = 1, tied: bool = False) -> AttentionSeq2Seq:
+    sizes = {"encoder": 5, "attention": 7, "readout": 12, "input_feeding": input_feeding, "cell": "gru"}
+    return AttentionSeq2Seq(nets.SOURCES, nets.VOCAB, 12, 11, layers, dropout, tied, **sizes)
+
+
+@pytest.mark.parametrize("input_feeding", [False, True])
+@pytest.mark.parametrize("check", nets.ATTENTIVE, ids=lambda check: check.__name__)
+def test_promises(check, input_feeding):
+    check(lambda dropout: make(dropout, input_feeding))
+
+
+@pytest.mark.parametrize("input_feeding", [False, True])
+def test_two_layers_with_tied_words(input_feeding):
+    for check in (nets.check_steps, nets.check_gradients):
+        check(lambda dropout: make(dropout, input_feeding, 2, True))
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_a_step_is_that_of_pytorchs_gru(layers):
+    rng = nets.stream()
+    stack = GRUStack(6, 5, layers).double()
+    start = tuple(torch.randn(4, 5, generator=rng, dtype=torch.float64) for _ in range(layers))
+    inputs = torch.randn(4, 7, 6, generator=rng, dtype=torch.float64)
+    with torch.no_grad():
+        expected, ends = torch.nn.GRU.forward(stack, inputs, torch.stack(start))
+        state = start
+        for t, x in enumerate(inputs.unbind(1)):
+            gates = stack.input_gates(x[:, :2]) + stack.input_gates(x[:, 2:], 2)  # in two parts, the bias once
+            state = stack.advance(gates, state)
+            nets.close(stack.top(state), expected[:, t])
+    nets.close(torch.stack(state), ends)
+    nets.close(stack.unroll(inputs, start), expected)
+
+
+def test_bahdanaus_order_of_attention_and_step():
+    """With input feeding the context that the state before found is read with the word."""
+    rng = nets.stream()
+    net = nets.rough(make(0.3), rng)
+    inputs, batch = nets.some_inputs(rng), nets.some_sources(rng)
+    cell = torch.nn.GRUCell(12 + 10, 11).double()
+    cell.load_state_dict({name.removesuffix("_l0"): value for name, value in net.lstm.state_dict().items()})
+    with torch.no_grad():
+        memory = net.encode(*batch)
+        found = net(inputs, memory)
+        h = torch.tanh(net.bridge(memory[3]))
+        for t, y in enumerate(net.embedding(inputs).unbind(1)):
+            context = net.attend(h[:, None], memory)[:, 0]
+            h = cell(torch.cat([y, context], 1), h)
+            nets.close(found[:, t], torch.tanh(net.readout(torch.cat([h, context], 1))))
+
+
+@pytest.mark.parametrize(("scheme", "std"), [("glorot", (2 / (64 + 32)) ** 0.5), ("normal", 0.1), ("uniform", 0.0577)])
+def test_gates_start_as_matrices_of_their_own_without_a_forget_bias(scheme, std):
+    net = AttentionSeq2Seq(9, 9, 32, 64, encoder=64, cell="gru")
+    initialise(net, scheme, 0.1, torch.Generator().manual_seed(5))
+    weights = {name: weight.detach() for name, weight in net.named_parameters()}
+    for name in ("lstm.weight_ih_l0", "encoder.rightward.weight_ih_l0"):
+        assert float(weights[name].std()) == pytest.approx(std, rel=0.05)
+    biases = [weights[name] for name in weights if "bias_hh" in name or (scheme != "normal" and "bias_ih" in name)]
+    assert all(float(bias.abs().max()) == 0.0 for bias in biases)
