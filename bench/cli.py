@@ -109,7 +109,10 @@ def _compare(verb: argparse.ArgumentParser) -> None:
 
 
 def _report(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("run", help="a run directory")
+    verb.add_argument("runs", nargs="+", metavar="RUN", help="a run directory")
+    verb.add_argument(
+        "--reported", action="store_true", help="instead: papers' numbers beside the run's, and what differs"
+    )
 
 
 def _sample(verb: argparse.ArgumentParser) -> None:

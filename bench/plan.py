@@ -113,7 +113,7 @@ def plan_task(grid: Grid, name: str) -> TaskPlan:
         wants = cls(config).pretraining(corpus)
         for seed in grid.seeds:
             spec = CellSpec(
-                **{**shared, "decodings": grid.decodings or _own_decodings(task, cls)},
+                **{**shared, "decodings": _decodings(grid, task, cls)},
                 baseline=baseline,
                 baseline_version=cls.version,
                 config=config.model_dump(mode="json"),
@@ -126,9 +126,14 @@ def plan_task(grid: Grid, name: str) -> TaskPlan:
     return TaskPlan(name, corpus.label, tuple(cells), corpus.warnings, corpus.counts)
 
 
-def _own_decodings(task: Task, method: type[Baseline]) -> tuple[str, ...]:
-    """The task's and the method's; () where the method has none of its own and the task's stand."""
-    return (*task.decodings, *method.decodings) if method.decodings else ()
+def _decodings(grid: Grid, task: Task, method: type[Baseline]) -> tuple[str, ...]:
+    """As asked, else the task's and the method's; () where the method has none of its own and the task's stand.
+
+    Of a method that doesn't decode, the first alone: the others would give the same text again.
+    """
+    if not method.decodes:
+        return (grid.decodings or task.decodings)[:1]
+    return grid.decodings or ((*task.decodings, *method.decodings) if method.decodings else ())
 
 
 def _check_decodings(decodings: Sequence[str]) -> None:

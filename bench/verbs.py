@@ -210,11 +210,36 @@ def list_verb(asked: argparse.Namespace) -> int:
 
 
 def report_verb(asked: argparse.Namespace) -> int:
-    store = RunStore(Path(asked.run))
-    if not store.cells_path.is_dir():
-        raise UserError(f"{asked.run} is not a run directory (it has no cells/).")
-    print_tables(store)
+    """Each run's tables anew, or with --reported the papers' numbers beside its own."""
+    for run in asked.runs:
+        if asked.reported:
+            print_reported(Path(run))
+            continue
+        store = RunStore(Path(run))
+        if not store.cells_path.is_dir():
+            raise UserError(f"{run} is not a run directory (it has no cells/).")
+        print_tables(store)
     return 0
+
+
+def print_reported(run: Path) -> None:
+    """Writes `reported.md` and `reported.csv` beside the leaderboard, and prints the same.
+
+    Raises:
+        UserError: no run directory, and none with a results.csv.
+    """
+    from bench.report import reported
+
+    if not run.is_dir() or not ((run / "cells").is_dir() or (run / "results.csv").is_file()):
+        raise UserError(f"{run} is not a run directory (it has neither cells/ nor results.csv).")
+    rows, numbers = rows_of_run(str(run)), reported.read_reported()
+    found = reported.pairs(rows, numbers)
+    if not found:
+        print(f"{run}: {reported.nothing(rows, numbers)}")
+        return
+    page, table = reported.write_reported(found, numbers, run)
+    print(reported.text(found, numbers))
+    print(f"\nreported {page}  {table}")
 
 
 def sample_verb(asked: argparse.Namespace) -> int:

@@ -176,9 +176,20 @@ def _of_track(rows: Sequence[ScoreRow], track: str) -> list[Table]:
         here = [row for row in scored if row.split == split]
         # a likelihood, or real text, doesn't depend on the decoding and stands in the table of each
         for decoding in _distinct(row.decoding for row in here if row.decoding) or [""]:
-            chosen = [row for row in here if row.decoding in ("", decoding)]
+            chosen = _with_values([row for row in here if row.decoding in ("", decoding)], here)
             tables.append(_table(chosen, failures, split, decoding, track))
     return tables
+
+
+def _with_values(chosen: list[ScoreRow], here: Sequence[ScoreRow]) -> list[ScoreRow]:
+    """Without the methods that have text of another decoding alone, and of this one nothing but missing likelihoods."""
+
+    def name(row: ScoreRow) -> tuple[str, str]:
+        return row.baseline, row.config_hash
+
+    present = {name(row) for row in chosen if row.decoding or not math.isnan(row.value)}
+    elsewhere = {name(row) for row in here if row.decoding}
+    return [row for row in chosen if name(row) in present or name(row) not in elsewhere]
 
 
 def is_failure(row: ScoreRow) -> bool:

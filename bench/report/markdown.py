@@ -58,17 +58,17 @@ def _curve(table: Table, curve: Sequence[Table]) -> list[str]:
     names = [column.metric for column in curve[0].columns if on_an_axis(column.metric, table)]
     labels = [line.label for line in judge(table).lines if not line.is_reference]
     head = ["method", "T", *(escape(wording.display_name(name)) for name in names)]
-    rows = [_cells(head), _cells([":--", "--:", *("--:" for _ in names)])]
+    rows = [table_row(head), table_row([":--", "--:", *("--:" for _ in names)])]
     real = [wording.number(value, 3) for value in (_real(table, name) for name in names)]
     if any(text != "-" for text in real):
-        rows.append(_cells(["*real (held-out text)*", "-", *real]))
+        rows.append(table_row(["*real (held-out text)*", "-", *real]))
     for label in labels:
         for point in curve:
             line = next((line for line in point.lines if line.label == label), None)
             if line is not None and line.values:
                 values = [_of_metric(line, name) for name in names]
                 temperature = point.decoding.removeprefix("sample@")
-                rows.append(_cells([escape(label), temperature, *values]))
+                rows.append(table_row([escape(label), temperature, *values]))
     return ["**quality and diversity by temperature**", "\n".join(rows)]
 
 
@@ -97,7 +97,7 @@ def _table(table: Table) -> list[str]:
     if lines:
         parts.append("\n".join(lines))
     if table.columns:
-        parts.append(_fence([column.signature for column in table.columns]))
+        parts.append(fence([column.signature for column in table.columns]))
     return parts
 
 
@@ -110,8 +110,8 @@ def _block(table: Table, members: Sequence[Column], judgement: Judgement, notes:
     for place, line in enumerate(judgement.lines):
         body.append(_row(table, line, columns, judgement, place, notes, with_costs))
         body += [_row_before(stage, columns, notes, with_costs) for stage in line.earlier]
-    head = _cells(["method", *titles, *fixed])
-    rule = _cells([":--", *["--:" for _ in titles], *fixed.values()])
+    head = table_row(["method", *titles, *fixed])
+    rule = table_row([":--", *["--:" for _ in titles], *fixed.values()])
     return "\n".join([head, rule, *body])
 
 
@@ -149,13 +149,13 @@ def _row(
         cells.append(text)
     failures = "; ".join(escape(wording.failure_text(failure)) for failure in line.failures)
     costs = [_seeds(line), *_costs(line), failures] if with_costs else []
-    return _cells([name, *cells, *costs])
+    return table_row([name, *cells, *costs])
 
 
 def _row_before(line: Line, columns: Sequence[tuple[Column, int]], notes: Footnotes, with_costs: bool) -> str:
     cells = [_value(line, column, places, notes) for column, places in columns]
     costs = [str(len(line.seeds)), *_costs(line), ""] if with_costs else []
-    return _cells([f"{escape(line.label)}, {_after(line)}", *cells, *costs])
+    return table_row([f"{escape(line.label)}, {_after(line)}", *cells, *costs])
 
 
 def _after(line: Line) -> str:
@@ -189,7 +189,8 @@ def _costs(line: Line) -> list[str]:
     return [wording.seconds(costs.train_seconds), escape(costs.device) or "-", memory, parameters]
 
 
-def _cells(cells: Sequence[str]) -> str:
+def table_row(cells: Sequence[str]) -> str:
+    """A line of a table, of cells that are markdown already."""
     return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
 
 
@@ -197,7 +198,7 @@ def _sentence(text: str) -> str:
     return text if text.endswith(".") else f"{text}."
 
 
-def _fence(lines: Sequence[str]) -> str:
+def fence(lines: Sequence[str]) -> str:
     """A code block that no line in it can close."""
     whole = [wording.clean(line) for line in lines]
     longest = max((len(run) for line in whole for run in re.findall(r"`+", line)), default=0)
