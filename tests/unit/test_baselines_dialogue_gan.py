@@ -1,0 +1,608 @@
+"""The dialogue GAN: what its discriminator reads, what each token is rewarded with, who learns from what."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import baselines.dialogue_gan as module
+from baselines.base import Diverged
+from baselines.dialogue_gan import (
+    DialogueConfig,
+    DialogueGAN,
+    DialogueRegsMC,
+    DialogueRegsPartial,
+    DialogueReinforce,
+    Game,
+    build_discriminator,
+    discriminator_loss,
+    random_prefixes,
+)
+from baselines.merging import merge
+from baselines.nets.hierarchical import HierarchicalDiscriminator, split_turns
+from baselines.nets.lstm import RecurrentNet, initialise
+from baselines.training.batches import shifted
+from baselines.training.mle import MLE_BUDGETS, MLEConfig
+from baselines.training.rollout import Rollouts, Sampled, roll_out, sample_with_states
+from tasks.base import Corpus, Example, Ragged, Split
+from tests.fakes import FakeRun, Interrupted, Saved
+from tests.fresh import fresh_seed
+from tests.toys import ToyCodec, conditional_corpus, free_corpus, vocabulary
+
+TINY: dict[str, Any] = {
+    "mle": {
+        "net": {"embedding": 8, "hidden": 8, "encoder": 6, "attention": 6, "readout": 8, "dropout": 0.2},
+        "epochs": 1,
+    },
+    "discriminator": {"embedding": 6, "hidden": 6},
+    "d_pretrain_steps": 2,
+    "rounds": 3,
+    "d_steps": 2,
+    "batch": 8,
+    "rollouts": 2,
+    "valid_every": 2,
+}
+ROWS: tuple[type[DialogueGAN], ...] = (DialogueReinforce, DialogueRegsMC, DialogueRegsPartial)
+BREAK = 2
+
+
+def talk(n: int = 60, seed: int = 0, words: int = 6) -> Corpus:
+    """Contexts of 1 to 3 turns of 0 to 3 letters; the response is the last letter before it, in capitals, and `.`."""
+    rng = np.random.default_rng(seed)
+    letters = [chr(97 + i) for i in range(words)]
+    source = ToyCodec(vocabulary(["<br>", *letters]), separator=BREAK)
+    target = ToyCodec(vocabulary([*map(str.upper, letters), "."]))
+
+    def split(count: int) -> Split:
+        contexts, responses = [], []
+        for _ in range(count):
+            turns = [rng.integers(3, 3 + words, rng.integers(0, 4)).tolist() for _ in range(rng.integers(1, 4))]
+            turns[-1] = turns[-1] or [3]
+            contexts.append([i for k, turn in enumerate(turns) for i in ([BREAK] * (k > 0) + turn)] + [0])
+            responses.append([turns[-1][-1] - 1, 2 + words, 0])
+        examples = tuple(Example("", ()) for _ in range(count))
+        return Split(examples, Ragged.from_lists(responses), Ragged.from_lists(contexts))
+
+    splits = {"train": split(n), "valid": split(20), "test": split(20)}
+    plain = conditional_corpus(8)
+    return dataclasses.replace(
+        plain, splits=splits, source_codec=source, target_codec=target, max_source_length=12, max_target_length=6
+    )
+
+
+CORPORA = {"talk": talk(), "plain": conditional_corpus(60)}
+
+
+def tiny(row: type[DialogueGAN] = DialogueReinforce, **settings: Any) -> DialogueGAN:
+    return row(row.Config.model_validate(merge(TINY, settings)))
+
+
+def players(corpus: Corpus, row: type[DialogueGAN] = DialogueReinforce, seed: int = 0, **settings: Any) -> Game:
+    """A game of random networks, in float64."""
+    method = tiny(row, **settings)
+    generator = method.build(corpus)
+    net = generator.net
+    assert isinstance(net, RecurrentNet)
+    initialise(net, "uniform", 1.0, torch.Generator().manual_seed(seed))
+    game = Game(corpus, method.config, generator, FakeRun(seed))
+    for part in (generator, game.discriminator, game.critic):
+        part.double()
+    with torch.no_grad():
+        for i, parameter in enumerate(game.discriminator.parameters()):
+            parameter.uniform_(-1, 1, generator=torch.Generator().manual_seed(seed + i))
+    game.discriminator.source_embedding.weight.data[game.discriminator.source_pad] = 0
+    game.discriminator.target_embedding.weight.data[game.discriminator.target_pad] = 0
+    uniforms = game._uniforms
+    game._uniforms = lambda *shape: uniforms(*shape).double()  # type: ignore[method-assign]
+    return game
+
+
+def cell(lstm: Any, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """One step of an LSTM, from the textbook."""
+    gates = lstm.weight_ih_l0 @ x + lstm.bias_ih_l0 + lstm.weight_hh_l0 @ h + lstm.bias_hh_l0
+    i, f, g, o = gates.chunk(4)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+
+def verdict(net: HierarchicalDiscriminator, source: list[int], response: list[int]) -> Tensor:
+    """The log-odds of one pair, its turns read one by one; nothing is padded."""
+    turns: list[list[int]] = [[]]
+    for token in source:
+        turns[-1].append(token)
+        if token == net.separator:
+            turns.append([])
+    turns = [turn for turn in turns if turn]
+    zero = net.output.weight.new_zeros(net.words.hidden_size)
+    outer, outer_c = zero, zero
+    tables = [net.source_embedding] * len(turns) + [net.target_embedding]
+    for table, turn in zip(tables, [*turns, response], strict=True):
+        h, c = zero, zero
+        for token in turn:
+            h, c = cell(net.words, table.weight[token], h, c)
+        outer, outer_c = cell(net.turns, h, outer, outer_c)
+    return net.output.weight[0] @ outer + net.output.bias[0]
+
+
+def padded(rows: list[list[int]], pad: int, more: int = 0) -> Tensor:
+    width = max(map(len, rows)) + more
+    return torch.tensor([row + [pad] * (width - len(row)) for row in rows])
+
+
+def random_pairs(corpus: Corpus, n: int) -> tuple[list[list[int]], list[list[int]]]:
+    """Contexts with empty turns, long ones and many; responses with and without an end."""
+    rng = np.random.default_rng(fresh_seed())
+    assert corpus.source_vocab is not None
+    contexts = [[*rng.integers(1, corpus.source_vocab.size, rng.integers(0, 12)).tolist(), 0] for _ in range(n - 1)]
+    contexts.append([BREAK, BREAK, 3, BREAK, 4, 5, BREAK, 0])
+    responses = [rng.integers(1, corpus.vocab.size, rng.integers(1, 6)).tolist() for _ in range(n)]
+    return contexts, [[*row, 0] if i % 2 else row for i, row in enumerate(responses)]
+
+
+def discriminator(corpus: Corpus) -> HierarchicalDiscriminator:
+    return players(corpus, seed=fresh_seed()).discriminator
+
+
+@pytest.mark.parametrize("kind", CORPORA)
+def test_it_reads_words_then_turns_as_if_one_by_one(kind: str) -> None:
+    net, (contexts, responses) = discriminator(CORPORA[kind]), random_pairs(CORPORA[kind], 9)
+    assert (net.separator is None) == (kind == "plain")
+    found = net(padded(contexts, net.source_pad), padded(responses, net.target_pad))
+    expected = torch.stack([verdict(net, *pair) for pair in zip(contexts, responses, strict=True)])
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", CORPORA)
+def test_padding_has_no_influence_and_gets_no_gradient(kind: str) -> None:
+    net, (contexts, responses) = discriminator(CORPORA[kind]), random_pairs(CORPORA[kind], 7)
+    sources, targets = padded(contexts, net.source_pad), padded(responses, net.target_pad)
+    before = net(sources, targets)
+    wider = net(padded(contexts, net.source_pad, 9), padded(responses, net.target_pad, 5))
+    torch.testing.assert_close(before, wider, rtol=0, atol=1e-12)
+    with torch.no_grad():  # were a padded place read, this would be heard
+        net.source_embedding.weight[net.source_pad] = 50.0
+        net.target_embedding.weight[net.target_pad] = -50.0
+    after = net(sources, targets)
+    torch.testing.assert_close(before, after, rtol=0, atol=1e-12)
+    after.sum().backward()
+    for table, pad in ((net.source_embedding, net.source_pad), (net.target_embedding, net.target_pad)):
+        assert table.weight.grad is not None
+        assert table.weight.grad[pad].abs().max() == 0
+    for row in range(len(contexts)):
+        alone = net(torch.tensor([contexts[row]]), torch.tensor([responses[row]]))
+        torch.testing.assert_close(alone[0], before[row], rtol=0, atol=1e-10)
+
+
+def test_an_empty_source_is_a_turn_of_its_own() -> None:
+    net = discriminator(CORPORA["talk"])
+    pad = net.source_pad
+    sources = torch.tensor([[3, BREAK, 4, 0], [pad] * 4, [5, 0, pad, pad]])
+    turns, owner, order = split_turns(sources, pad, BREAK)
+    assert turns.tolist() == [[3, BREAK], [4, 0], [pad, pad], [5, 0]]
+    assert owner.tolist() == [0, 0, 1, 2]
+    assert order.tolist() == [0, 1, 0, 0]
+    assert net(sources, torch.tensor([[3, 0]] * 3)).isfinite().all()
+
+
+def test_every_beginning_is_judged_as_if_it_were_all() -> None:
+    net, (contexts, responses) = discriminator(CORPORA["talk"]), random_pairs(CORPORA["talk"], 6)
+    sources = padded(contexts, net.source_pad)
+    found = net.judge_prefixes(net.read_context(sources), padded(responses, net.target_pad))
+    for row, response in enumerate(responses):
+        for t in range(len(response)):
+            expected = verdict(net, contexts[row], response[: t + 1])
+            torch.testing.assert_close(found[row, t], expected, rtol=0, atol=1e-10)
+
+
+def test_many_responses_of_a_context_read_in_parts_are_judged_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, (contexts, responses) = discriminator(CORPORA["talk"]), random_pairs(CORPORA["talk"], 7)
+    owner = torch.tensor([3, 0, 0, 6, 5, 1, 2])
+    sources = padded(contexts, net.source_pad)
+    expected = net(sources[owner], padded(responses, net.target_pad))
+    monkeypatch.setattr("baselines.nets.hierarchical.ROWS", 3)
+    found = net.judge_many(net.read_context(sources), owner, padded(responses, net.target_pad))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    assert len(net.judge_many(net.read_context(sources), owner[:0], torch.zeros(0, 1, dtype=torch.long))) == 0
+
+
+def drawn(game: Game) -> tuple[Sampled, tuple[Tensor, ...], tuple[Tensor, Tensor]]:
+    """Responses that the generator writes to a batch of contexts."""
+    sources = game._source_batch()
+    game.net.eval()
+    with torch.no_grad():
+        memory = game.net.encode(*sources)
+        return sample_with_states(game.net, memory, game._uniforms(game._time), **game._ends), memory, sources
+
+
+def lists(ids: Tensor, pad: int) -> list[list[int]]:
+    return [[i for i in row if i != pad] for row in ids.tolist()]
+
+
+def human(game: Game, source: list[int], response: list[int]) -> float:
+    """P(human), by the reading one by one."""
+    return 1 / (1 + math.exp(-float(verdict(game.discriminator, source, response).detach())))
+
+
+def test_reinforce_gives_every_token_the_word_on_the_whole() -> None:
+    game = players(CORPORA["talk"], seed=fresh_seed())
+    sampled, memory, sources = drawn(game)
+    rewards = game.rewards(sampled, memory, sources)
+    pad = game.corpus.vocab.pad
+    contexts = lists(sources[0], game.discriminator.source_pad)
+    for row, response in enumerate(lists(sampled.tokens, pad)):
+        expected = human(game, contexts[row], response)
+        assert rewards[row, : len(response)].tolist() == pytest.approx([expected] * len(response), abs=1e-9)
+
+
+def test_partial_gives_every_token_the_word_on_the_response_so_far() -> None:
+    game = players(CORPORA["talk"], DialogueRegsPartial, fresh_seed())
+    sampled, memory, sources = drawn(game)
+    rewards = game.rewards(sampled, memory, sources)
+    contexts = lists(sources[0], game.discriminator.source_pad)
+    for row, response in enumerate(lists(sampled.tokens, game.corpus.vocab.pad)):
+        expected = [human(game, contexts[row], response[: t + 1]) for t in range(len(response))]
+        assert rewards[row, : len(response)].tolist() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", CORPORA)
+def test_mc_gives_every_token_the_mean_word_on_its_completions(kind: str) -> None:
+    """The same completions, judged one by one."""
+    game = players(CORPORA[kind], DialogueRegsMC, fresh_seed(), rollouts=3)
+    sampled, memory, sources = drawn(game)
+    later = torch.rand(8, game._time - 1, 3, game._time, dtype=torch.double)
+    game._uniforms = lambda *shape: later  # type: ignore[method-assign]
+    rewards = game.rewards(sampled, memory, sources)
+    ends = {name: game._ends[name] for name in ("pad", "eos")}
+    rolled = roll_out(game.net, memory, sampled, later.transpose(0, 1), **ends)
+    contexts = lists(sources[0], game.discriminator.source_pad)
+    completions = iter(lists(rolled.tokens, game.corpus.vocab.pad))
+    expected = torch.zeros_like(rewards)
+    for t, items in enumerate(rolled.items):
+        for item in items.tolist():
+            expected[item, t] = np.mean([human(game, contexts[item], next(completions)) for _ in range(3)])
+    for item, response in enumerate(lists(sampled.tokens, game.corpus.vocab.pad)):
+        expected[item, len(response) - 1] = human(game, contexts[item], response)
+    torch.testing.assert_close(rewards, expected, rtol=0, atol=1e-9)
+    assert (rewards[sampled.tokens == game.corpus.vocab.pad] == 0).all()
+
+
+def test_a_context_is_read_once_for_all_its_completions(monkeypatch: pytest.MonkeyPatch) -> None:
+    game, read = players(CORPORA["talk"], DialogueRegsMC, rollouts=4), []
+    plain = HierarchicalDiscriminator.read_context
+    monkeypatch.setattr(
+        HierarchicalDiscriminator, "read_context", lambda self, ids: (read.append(len(ids)), plain(self, ids))[1]
+    )
+    game.generator_step()
+    assert sum(read) == game.config.batch
+
+
+def test_the_discriminator_learns_that_people_are_people() -> None:
+    """Its loss falls as the log-odds of the first half, the human one, rise and the others' fall."""
+    corpus = CORPORA["talk"]
+    net, (contexts, responses) = discriminator(corpus), random_pairs(corpus, 6)
+    sources, targets = padded(contexts[:3], net.source_pad), padded(responses, net.target_pad)
+    figures = discriminator_loss(net, sources, targets)
+    odds = [float(verdict(net, contexts[i % 3], response).detach()) for i, response in enumerate(responses)]
+    losses = [math.log1p(math.exp(-x if i < 3 else x)) for i, x in enumerate(odds)]
+    assert float(figures["d_loss"].detach()) == pytest.approx(np.mean(losses), abs=1e-9)
+    assert float(figures["d_accuracy"]) == pytest.approx(np.mean([(x > 0) == (i < 3) for i, x in enumerate(odds)]))
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_it_is_trained_on_fresh_answers_to_the_contexts_of_the_human_ones(
+    row: type[DialogueGAN], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And on unfinished ones of both kinds where, and only where, unfinished ones are judged."""
+    corpus, game, seen = CORPORA["talk"], players(CORPORA["talk"], row, batch=40), []
+    plain = module.discriminator_loss
+
+    def watch(net, sources, responses):  # type: ignore[no-untyped-def]
+        seen.append((sources, responses))
+        return plain(net, sources, responses)
+
+    monkeypatch.setattr(module, "discriminator_loss", watch)
+    for _ in range(4):
+        game.discriminator_step()
+    train = corpus.splits["train"]
+    assert train.sources is not None
+    pairs = {(tuple(train.sources[i].tolist()), tuple(train.targets[i].tolist())) for i in range(len(train))}
+    beginnings = {(x, y[:t]) for x, y in pairs for t in range(1, len(y) + 1)}
+    whole = total = 0
+    for sources, responses in seen:
+        people = responses[:40]
+        contexts = map(tuple, lists(sources, game.discriminator.source_pad))
+        given = set(zip(contexts, map(tuple, lists(people, corpus.vocab.pad)), strict=True))
+        assert given <= (beginnings if row is DialogueRegsPartial else pairs)
+        for half in (people, responses[40:]):
+            ended = [0 in answer or len(answer) == 6 for answer in lists(half, corpus.vocab.pad)]
+            assert row is DialogueRegsPartial or all(ended)
+            whole, total = whole + sum(ended), total + len(ended)
+    if row is DialogueRegsPartial:  # of lengths even over 1..3 a third is whole: less than 0.8 of 320 by many sigma
+        assert whole < 0.8 * total
+    machines = [responses[40:] for _, responses in seen]
+    assert all(a.shape != b.shape or not torch.equal(a, b) for a, b in itertools.pairwise(machines))
+
+
+def test_prefix_lengths_are_even_over_each_rows_own() -> None:
+    pad, n = 9, 20_000
+    tokens = torch.tensor([[1, 2, 3, 0], [4, 0, pad, pad], [0, pad, pad, pad]]).repeat(n, 1)
+    cut = random_prefixes(tokens, pad, torch.Generator().manual_seed(fresh_seed()))
+    lengths = (cut != pad).sum(1).view(n, 3)
+    for column, own in enumerate((4, 2, 1)):
+        counts = np.bincount(lengths[:, column], minlength=5)[1:]
+        assert counts[own:].sum() == 0
+        spread = 7 * math.sqrt(n / own)
+        assert np.abs(counts[:own] - n / own).max() <= spread
+    assert ((cut == tokens) | (cut == pad)).all()
+    assert (cut[:, 0] == tokens[:, 0]).all()
+
+
+def plain_gradient(
+    game: Game, sampled: Tensor, advantages: Tensor, sources: tuple[Tensor, Tensor]
+) -> dict[str, Tensor]:
+    """Of -sum_t A_t log p(y_t), mean over the batch, from whole log-softmaxes."""
+    net = copy.deepcopy(game.net).eval()
+    net.zero_grad()
+    inside = sampled != game.corpus.vocab.pad
+    log_p = net.output(net(shifted(sampled, game.corpus.vocab.bos), net.encode(*sources))).log_softmax(-1)
+    chosen = log_p.gather(2, sampled.masked_fill(~inside, 0).unsqueeze(2)).squeeze(2)
+    (-(advantages * chosen)[inside].sum() / len(sampled)).backward()
+    return {name: p.grad.clone() for name, p in net.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_gradient_is_that_of_its_own_samples_less_the_critics_word(
+    row: type[DialogueGAN], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of the human responses; scaled by one half; from P(human); by a sum in float64."""
+    game, seen = players(CORPORA["talk"], row, fresh_seed(), clip=1e9), {}
+    rewards = game.rewards
+
+    def watched(sampled, memory, sources):  # type: ignore[no-untyped-def]
+        seen["sampled"], seen["rewards"], seen["sources"] = sampled.tokens, rewards(sampled, memory, sources), sources
+        return seen["rewards"]
+
+    game.rewards = watched  # type: ignore[method-assign]
+    with torch.no_grad():
+        game.critic.start(torch.tensor(0.3, dtype=torch.double))
+        game.critic.weight.uniform_(-0.1, 0.1, generator=torch.Generator().manual_seed(fresh_seed()))
+    critic, before = copy.deepcopy(game.critic), copy.deepcopy(game.net).eval()
+    monkeypatch.setattr(game.g_optimizer, "step", lambda: None)
+    game.generator_step()
+    found = {name: p.grad for name, p in game.net.named_parameters() if p.grad is not None}
+    ends = before.lstm.top(before.initial_state(8, before.encode(*seen["sources"])))
+    advantages = 0.5 * (seen["rewards"] - critic(ends).unsqueeze(1)).detach()
+    expected = plain_gradient(game, seen["sampled"], advantages, seen["sources"])
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ROWS)
+def test_a_step_makes_what_the_discriminator_takes_for_human_more_probable(row: type[DialogueGAN]) -> None:
+    """A judge that asks for one token, which about every third response has at the start: soon most have it."""
+    game = players(CORPORA["talk"], row, fresh_seed(), batch=32, learning_rate=0.05, teacher_forcing=False)
+    tokens = drawn(game)[0].tokens
+    share = torch.stack([(tokens == i).any(1).double().mean() for i in range(game.corpus.vocab.size)])
+    wanted = int((share[1:] - 0.3).abs().argmin()) + 1
+
+    def belief(context: Any, responses: Tensor) -> Tensor:
+        return 6.0 * (responses == wanted).any(1).double() - 3.0
+
+    def beliefs(context: Any, responses: Tensor) -> Tensor:
+        return 6.0 * ((responses == wanted).cumsum(1) > 0).double() - 3.0
+
+    judge = game.discriminator
+    judge.judge, judge.judge_prefixes = belief, beliefs  # type: ignore[assignment, method-assign]
+    judge.judge_many = lambda context, owner, responses: belief(context, responses)  # type: ignore[method-assign]
+    figures = [game.generator_step()["reward"] for _ in range(10)]
+    assert np.mean(figures[-2:]) > figures[0] + 0.1, figures
+
+
+def test_the_critic_comes_to_the_mean_reward_and_moves_no_generator() -> None:
+    game = players(CORPORA["talk"], DialogueRegsPartial, fresh_seed(), critic_rate=0.05)
+    sampled, memory, _ = drawn(game)
+    emitted = sampled.tokens != game.corpus.vocab.pad
+    rewards = torch.rand(emitted.shape, dtype=torch.double) * emitted
+    vectors = module.source_vectors(game.net, memory, 8)
+    assert not vectors.requires_grad
+    before = {name: value.clone() for name, value in game.net.state_dict().items()}
+    error = [
+        np.mean([(float(game.critic(vectors)[i].detach()) - r) ** 2 for r in rewards[i][emitted[i]].tolist()])
+        for i in range(8)
+    ]
+    first = float(game._critic_step(rewards, emitted, vectors))
+    assert first == pytest.approx(np.mean(error), abs=1e-9)
+    for _ in range(200):
+        last = float(game._critic_step(rewards, emitted, vectors))
+    assert last < first
+    for name, value in game.net.state_dict().items():
+        assert torch.equal(value, before[name])
+    assert all(parameter.grad is None for parameter in game.net.parameters())
+
+
+def test_no_gradient_of_the_critic_reaches_the_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the policy's step left out, a whole step of the generator moves the critic alone."""
+    game = players(CORPORA["talk"], seed=fresh_seed())
+    game.critic.start(torch.tensor(0.9, dtype=torch.double))
+    nothing = {name: torch.zeros(()) for name in ("loss", "gradient", "entropy")}
+    monkeypatch.setattr(module, "policy_gradient_step", lambda *_, **__: dict(nothing))
+    before, critic = copy.deepcopy(game.net.state_dict()), copy.deepcopy(game.critic.state_dict())
+    game.generator_step()
+    assert all(torch.equal(value, before[name]) for name, value in game.net.state_dict().items())
+    assert any(not torch.equal(value, critic[name]) for name, value in game.critic.state_dict().items())
+    assert all(parameter.grad is None for parameter in game.net.parameters())
+
+
+def test_the_critic_starts_from_the_first_rewards() -> None:
+    game = players(CORPORA["talk"], seed=fresh_seed())
+    emitted = torch.tensor([[True, True, False], [True, False, False]]).repeat(4, 1)
+    rewards = torch.tensor([[0.2, 0.4, 0.0], [0.6, 0.0, 0.0]], dtype=torch.double).repeat(4, 1)
+    vectors = torch.zeros(8, 8, dtype=torch.double)
+    expected = (rewards - 0.4) * emitted
+    torch.testing.assert_close(game._advantages(rewards, emitted, vectors), expected, rtol=0, atol=1e-7)
+    again = game._advantages(rewards + 0.3 * emitted, emitted, vectors)
+    torch.testing.assert_close(again, (rewards - 0.1) * emitted, rtol=0, atol=1e-7)
+
+
+def test_without_a_critic_the_baseline_of_the_policy_counts() -> None:
+    game = players(CORPORA["talk"], critic=False)
+    emitted = torch.tensor([[True, True, False]] * 8)
+    rewards = torch.tensor([[0.2, 0.4, 0.0]] * 8, dtype=torch.double)
+    assert torch.equal(game._advantages(rewards, emitted, torch.zeros(8, 8)), rewards)
+
+
+@pytest.mark.parametrize("teacher", [True, False])
+def test_the_schedule_is_the_papers(teacher: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each of the generator's steps comes the teacher's."""
+    steps: list[str] = []
+    for name in ("generator_step", "discriminator_step", "teacher_forcing_step"):
+        plain = getattr(Game, name)
+        monkeypatch.setattr(Game, name, lambda self, _n=name, _f=plain: (steps.append(_n), _f(self))[1])
+    run = FakeRun(save=False)
+    tiny(g_steps=2, teacher_forcing=teacher).fit(CORPORA["talk"], run)
+    learn = ["generator_step", "teacher_forcing_step"] if teacher else ["generator_step"]
+    assert steps == ["discriminator_step"] * 2 + (["discriminator_step"] * 2 + learn * 2) * 3
+    rounds = [line for line in run.saved.log if line["stage"] == "adversarial"]
+    assert [line["step"] for line in rounds] == [1, 2, 3]
+    assert {"loss", "gradient", "entropy", "reward", "critic_loss", "d_loss", "d_accuracy"} <= set(rounds[0])
+    assert ("human_nll" in rounds[0]) == teacher
+    assert [("valid_nll" in line) for line in rounds] == [False, True, True]
+
+
+def test_the_teacher_has_the_human_responses_to_the_same_contexts() -> None:
+    corpus, game = CORPORA["talk"], players(CORPORA["talk"], learning_rate=0.02, mle={"net": {"dropout": 0.0}})
+    game.generator_step()
+    train, batch = corpus.splits["train"], game.human
+    assert train.sources is not None
+    assert batch.sources is not None
+    pairs = {(tuple(train.sources[i].tolist()), tuple(train.targets[i].tolist())) for i in range(len(train))}
+    contexts, answers = lists(batch.sources[0], game.discriminator.source_pad), lists(batch.targets, corpus.vocab.pad)
+    assert set(zip(map(tuple, contexts), map(tuple, answers), strict=True)) <= pairs
+    first = game.teacher_forcing_step()["human_nll"]
+    for _ in range(10):
+        last = game.teacher_forcing_step()["human_nll"]
+    assert last < first
+
+
+def test_the_snapshot_is_the_shared_pretraining() -> None:
+    run = FakeRun(save=False)
+    generator = tiny().fit(CORPORA["talk"], run)
+    (pretrained,) = run.saved.pretrained.values()
+    for name, weights in pretrained.items():
+        assert torch.equal(run.saved.snapshots["pretrain"][f"net.{name}"], weights)
+    assert any(not torch.equal(weights, generator.net.state_dict()[name]) for name, weights in pretrained.items())
+
+
+def test_training_never_reads_test_and_valid_only_to_look() -> None:
+    corpus, other = CORPORA["talk"], talk(60, seed=7)
+    changed = dataclasses.replace(corpus, splits={**other.splits, "train": corpus.splits["train"]})
+    first, second = (tiny().fit(c, FakeRun(save=False)).state_dict() for c in (corpus, changed))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("settings", [{}, {"critic": False, "baseline": "moving_average", "select": "valid"}])
+def test_interrupted_anywhere_it_ends_the_same_to_the_bit(row: type[DialogueGAN], settings: dict[str, Any]) -> None:
+    corpus, whole = CORPORA["talk"], FakeRun(save=False)
+    expected = tiny(row, **settings).fit(corpus, whole).state_dict()
+    pretraining = whole.safe_points - 2 - 3
+    for place in (1, 4):  # within D's pre-training, and between rounds
+        saved = Saved()
+        with pytest.raises(Interrupted):
+            tiny(row, **settings).fit(corpus, FakeRun(saved=saved, stop_at=pretraining + place, save=False))
+        resumed = tiny(row, **settings).fit(corpus, FakeRun(saved=saved)).state_dict()
+        assert all(torch.equal(expected[name], resumed[name]) for name in expected), place
+        assert [line for line in saved.log if line["stage"] != "pretrain"] == [
+            line for line in whole.saved.log if line["stage"] != "pretrain"
+        ]
+
+
+def test_a_loss_that_is_not_finite_ends_the_run() -> None:
+    with pytest.raises(Diverged):
+        tiny(learning_rate=1e38, rounds=5).fit(CORPORA["talk"], FakeRun())
+
+
+def test_what_is_not_supported_is_told() -> None:
+    for row in ROWS:
+        assert "context" in (row().supports(free_corpus(20)) or "")
+        assert row().supports(CORPORA["talk"]) is None
+        assert row().supports(CORPORA["plain"]) is None
+    assert "one token" in (DialogueRegsMC().supports(dataclasses.replace(CORPORA["plain"], max_target_length=1)) or "")
+
+
+def test_a_discriminator_takes_nothing_from_the_global_stream() -> None:
+    before = torch.get_rng_state()
+    for corpus in CORPORA.values():
+        build_discriminator(corpus, DialogueConfig().discriminator, torch.Generator().manual_seed(0))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("budget", ["smoke", "small", "paper"])
+@pytest.mark.parametrize("task", ["translation", "summarization", "dialogue"])
+def test_presets_are_valid_and_share_the_pretraining_of_mle(row: type[DialogueGAN], budget: str, task: str) -> None:
+    config = row.Config.model_validate(row.preset(budget, task, "conditional"))
+    assert isinstance(config, DialogueConfig)
+    assert config.reward == row.name.removeprefix("dialogue_")
+    mle: dict[str, Any] = {}
+    for key in (budget, f"{budget}/conditional", f"{budget}/{task}"):
+        mle = merge(mle, MLE_BUDGETS.get(key, {}))
+    assert config.mle == MLEConfig.model_validate(mle)
+    if budget == "paper":
+        assert (config.batch, config.g_steps, config.d_steps, config.rollouts) == (64, 1, 5, 5)
+        assert (config.reward_scale, config.critic_rate, config.discriminator.hidden) == (0.5, 5e-4, 512)
+
+
+def test_rollouts_of_a_batch_without_any_are_judged() -> None:
+    """All responses are one token long: nothing to complete."""
+    game = players(CORPORA["talk"], DialogueRegsMC)
+    sampled, _, sources = drawn(game)
+    ones = Sampled(sampled.tokens[:, :1], torch.ones_like(sampled.lengths), sampled.features[:1], sampled.states)
+    values, final = game.judge(ones, Rollouts(torch.zeros(0, 1, dtype=torch.long), (), 2), sources[0])
+    assert len(values) == 0
+    assert final.shape == (8,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ROWS)
+def test_it_fools_a_discriminator_of_its_start_more_often(row: type[DialogueGAN]) -> None:
+    """Policy gradient alone, without the teacher, from a start that had too little time.
+
+    What the corpus' answers have in common: a letter, `.`, the end. After training more of the samples do.
+    """
+    corpus = talk(600)
+    settings = {
+        "mle": {"net": {"embedding": 16, "hidden": 16, "encoder": 8, "attention": 8, "readout": 16}, "epochs": 6},
+        "discriminator": {"embedding": 16, "hidden": 16, "learning_rate": 5e-3},
+        "d_pretrain_steps": 40,
+        "rounds": 40,
+        "d_steps": 2,
+        "batch": 32,
+        "learning_rate": 5e-3,
+        "teacher_forcing": False,
+        "valid_every": 60,
+    }
+    method, run = row(row.Config.model_validate(settings)), FakeRun(save=False)
+    generator, start = method.fit(corpus, run), method.build(corpus)
+    start.load_state_dict(run.saved.snapshots["pretrain"])
+    dot = corpus.vocab.tokens.index(".")
+    sources = Ragged.concatenate([corpus.splits["test"].sources] * 30)  # type: ignore[list-item]
+
+    def well_formed(of: Any) -> float:
+        found = of.generate(sources, decoding=module.Decoding("sample"), rng=torch.Generator().manual_seed(9))
+        rows = [found[i].tolist() for i in range(len(found))]
+        return float(np.mean([len(row) == 3 and row[0] not in (0, 1, dot) and row[1] == dot for row in rows]))
+
+    before, after = well_formed(start), well_formed(generator)
+    assert after > before + 0.1, (before, after)
