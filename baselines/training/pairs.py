@@ -1,4 +1,4 @@
-"""What methods on (source, target) pairs share: an endless stream of batches of train, and a step of teacher forcing."""
+"""Batches of training pairs without end, and a step of teacher forcing: what methods on pairs share."""
 
 from __future__ import annotations
 

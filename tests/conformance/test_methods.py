@@ -1,4 +1,4 @@
-"""What every built-in method promises, whatever it does inside: one set of checks for all of them.
+"""What every built-in method of free text promises, whatever it does inside: one set of checks for all of them.
 
 Each method is trained with the `TINY` settings of its own test file, on free corpora of a few letters: one whose lines
 end where they like, and one of fixed length.
@@ -6,8 +6,6 @@ end where they like, and one of fixed length.
 
 from __future__ import annotations
 
-import functools
-import importlib
 import itertools
 import pickle
 from pathlib import Path
@@ -19,38 +17,16 @@ import torch
 from safetensors.torch import load_file
 
 import baselines
-from baselines.base import Baseline, NotTractable
 from bench.context import save_weights
 from tasks.base import Corpus, Ragged
+from tests.conformance.methods import CORPORA, equal_weights, home, log_probs, method, same, supports, trained
 from tests.fakes import FakeRun, Interrupted, Saved
 from tests.fresh import fresh_seed
-from tests.toys import conditional_corpus, free_corpus
 
-CORPORA = {"varied": free_corpus(60, words=4), "fixed": free_corpus(60, words=4, fixed_length=4)}
-MLE_TINY: dict[str, Any] = {"net": {"embedding": 8, "hidden": 8, "dropout": 0.2}, "epochs": 2}
-HOME = {"lstm_gan_reinforce": "lstm_gan"}  # names that share a file
-METHODS = sorted(baselines.BUILTIN)
+KINDS = ("varied", "fixed")
+METHODS = [name for name in sorted(baselines.BUILTIN) if supports(name, "varied")]
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*enable_nested_tensor")]
-
-
-def method(name: str) -> Baseline:
-    module, _, attribute = baselines.BUILTIN[name].partition(":")
-    if name == "gpt":
-        pytest.importorskip("transformers")
-    cls = getattr(importlib.import_module(module), attribute)
-    settings = MLE_TINY
-    if name != "mle":
-        settings = importlib.import_module(f"tests.unit.test_baselines_{HOME.get(name, name)}").TINY
-    made: Baseline = cls(cls.Config.model_validate(settings))
-    return made
-
-
-@functools.cache
-def trained(name: str, kind: str) -> tuple[Any, FakeRun]:
-    """The generator, and the run that it came from; nobody may change either."""
-    run = FakeRun(save=False)
-    return method(name).fit(CORPORA[kind], run), run
 
 
 def draw(generator: Any, n: int, seed: int = 5, temperature: float = 1.0) -> Ragged:
@@ -58,25 +34,7 @@ def draw(generator: Any, n: int, seed: int = 5, temperature: float = 1.0) -> Rag
     return drawn
 
 
-def same(left: Ragged, right: Ragged) -> bool:
-    return np.array_equal(left.flat, right.flat) and np.array_equal(left.offsets, right.offsets)
-
-
-def equal_weights(left: Any, right: Any) -> bool:
-    first, second = left.state_dict(), right.state_dict()
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-
-
-def log_probs(generator: Any, targets: Ragged) -> Any:
-    try:
-        return generator.token_log_probs(targets)
-    except NotTractable as told:
-        reason = str(told)
-    assert len(reason) > 20, "the table shows the reason: say it in words"
-    pytest.skip(reason)
-
-
-@pytest.mark.parametrize("kind", CORPORA)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", METHODS)
 def test_samples_are_whole_sequences_of_the_vocabulary(name: str, kind: str) -> None:
     corpus = CORPORA[kind]
@@ -108,7 +66,7 @@ def test_a_seed_decides_the_samples_and_temperature_their_variety(name: str) -> 
     assert cold < plain
 
 
-@pytest.mark.parametrize("kind", CORPORA)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", METHODS)
 def test_likelihoods_of_all_sequences_sum_to_one(name: str, kind: str) -> None:
     corpus, size = CORPORA[kind], CORPORA[kind].vocab.size
@@ -158,7 +116,7 @@ def test_likelihood_depends_on_no_neighbour(name: str) -> None:
         np.testing.assert_allclose(alone, part, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", CORPORA)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", METHODS)
 def test_saved_and_loaded_it_is_the_same_model(name: str, kind: str, tmp_path: Path) -> None:
     generator, _ = trained(name, kind)
@@ -198,25 +156,25 @@ def test_what_the_harness_reads_of_a_method(name: str) -> None:
     for budget in ("smoke", "small", "paper"):
         for task in ("poetry", "speech", "captions", "oracle"):
             made.Config.model_validate(made.preset(budget, task, "free"))
-    reason = made.supports(conditional_corpus(30))
+    reason = made.supports(CORPORA["pairs"])
     assert reason is None or len(reason) > 10
-    assert made.supports(CORPORA["varied"]) is None
     if made.adversarial:
         run = trained(name, "varied")[1]
         assert set(run.saved.snapshots), "no stage before the adversarial one was kept"
         assert any("pretrain" not in line["stage"] for line in run.saved.log)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", sorted(baselines.BUILTIN))
 def test_it_has_a_page(name: str) -> None:
     root = Path(__file__).parents[2]
-    page = root / "docs" / "methods" / f"{HOME.get(name, name)}.md"
+    page = root / "docs" / "methods" / f"{home(name)}.md"
     assert page.is_file()
     heads = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
     assert any("| ours" in line for line in heads), "paper | official code | ours | why"
 
 
 def test_a_corpus_of_letters_is_what_it_says() -> None:
-    for corpus in CORPORA.values():
+    for kind in KINDS:
+        corpus = CORPORA[kind]
         assert isinstance(corpus, Corpus)
         assert corpus.vocab.size == 6
