@@ -14,6 +14,8 @@ from baselines.training.loss import cross_entropy, log_probs
 
 Scale = Literal["sequence", "sum"]
 BaselineKind = Literal["none", "moving_average"]
+# Of modules that hold a rate themselves: recurrent layers, and attention and layers as `transformers` has them.
+RATES = ("dropout", "activation_dropout", "layerdrop")
 
 
 class RewardBaseline:
@@ -95,9 +97,9 @@ def without_dropout(net: nn.Module) -> Iterator[None]:
     changed: list[tuple[Any, str, float]] = []
     training = net.training
     for module in net.modules():
-        for name in ("p", "dropout"):
+        for name in ("p",) if isinstance(module, nn.Dropout) else RATES:
             rate = getattr(module, name, None)
-            if isinstance(rate, float) and isinstance(module, nn.Dropout | nn.RNNBase):
+            if isinstance(rate, float):
                 changed.append((module, name, rate))
                 setattr(module, name, 0.0)
     net.train()

@@ -52,6 +52,12 @@ class Rollouts:
     items: tuple[Tensor, ...]
     n: int
 
+    @property
+    def owners(self) -> Tensor:
+        """[rows] the item that each row completes."""
+        none = torch.zeros(0, dtype=torch.long, device=self.tokens.device)
+        return torch.cat([none, *(chosen.repeat_interleave(self.n) for chosen in self.items)])
+
 
 @torch.no_grad()
 def sample_with_states(
@@ -169,3 +175,22 @@ def spread(values: Tensor, rollouts: Rollouts, final: Tensor, lengths: Tensor, t
         rewards[chosen, t] = values[done : done + count].view(-1, rollouts.n).mean(1)
         done += count
     return rewards.scatter_(1, (lengths - 1).unsqueeze(1), final.unsqueeze(1))
+
+
+def carried_back(rewards: Tensor, lengths: Tensor, every: int) -> Tensor:
+    """Q(t) [batch, time] where only prefixes of `every`, 2 `every`, ... tokens were rolled out.
+
+    A token before one of those places gets what is there, the last ones what the whole is worth: both are expectations
+    over what follows the token, of which part was sampled already. What stands at an earlier place would not depend on
+    the token.
+
+    Args:
+        rewards: Q(t) at those places and at each sequence's end; what stands elsewhere is not read.
+        lengths: [batch].
+    """
+    if every == 1:
+        return rewards
+    place = torch.arange(rewards.shape[1], device=rewards.device).expand_as(rewards)
+    last = (lengths - 1).unsqueeze(1)
+    known = ((place // every + 1) * every - 1).minimum(last)
+    return torch.where(place <= last, rewards.gather(1, known), 0.0)

@@ -28,7 +28,7 @@ from baselines.training.policy_gradient import (
     policy_gradient_step,
     without_dropout,
 )
-from baselines.training.rollout import Rollouts, Sampled, roll_out, sample_with_states, spread
+from baselines.training.rollout import Rollouts, Sampled, carried_back, roll_out, sample_with_states, spread
 from baselines.training.saving import moments, set_moments
 from baselines.training.valid import valid_nll
 from tasks.base import Corpus
@@ -69,9 +69,11 @@ class SequencePolicy(ABC):
         config: the method's own, which adds to these constants.
         net: theta.
         policy: beta; `net` itself where the two are the same at every rollout.
+        every: only prefixes whose length is a multiple of it are rolled out.
     """
 
     config: PolicyConfig
+    every: int = 1
 
     def __init__(self, corpus: Corpus, config: PolicyConfig, generator: NeuralGenerator, run: Run) -> None:
         self.corpus, self.config, self.generator, self.run = corpus, config, generator, run
@@ -88,14 +90,17 @@ class SequencePolicy(ABC):
 
     def generator_step(self) -> dict[str, float]:
         """One step of policy gradient on a fresh batch."""
-        config, net, pad = self.config, self.net, self.corpus.vocab.pad
-        sources = self._source_batch()
+        net, sources = self.net, self._source_batch()
         net.eval()
         with torch.no_grad(), net.fixed_weights():
             memory = net.encode(*sources) if sources else ()
             sampled = sample_with_states(net, memory, self._uniforms(self._time), **self._ends)
-        rewards = self.rewards(sampled, memory, sources)
-        emitted = sampled.tokens != pad
+        return self.learn(sampled, self.rewards(sampled, memory, sources), sources)
+
+    def learn(self, sampled: Sampled, rewards: Tensor, sources: tuple[Tensor, Tensor] | None) -> dict[str, float]:
+        """The step on what was sampled, given Q(t) [batch, time]."""
+        config, net = self.config, self.net
+        emitted = sampled.tokens != self.corpus.vocab.pad
         with without_dropout(net):
             features = net(shifted(sampled.tokens, self.corpus.vocab.bos), net.encode(*sources) if sources else ())
             figures = policy_gradient_step(
@@ -129,9 +134,10 @@ class SequencePolicy(ABC):
             for rows in torch.split(everyone, self._rows_at_once(memory, sampled.lengths)):
                 some, read = sampled.take(rows), sources[0][rows] if sources else None
                 draws, eos = uniforms[rows].transpose(0, 1), self.generator.limits.eos
-                rolled = roll_out(self.policy, pick(memory, rows), some, draws, pad=pad, eos=eos)
+                rolled = roll_out(self.policy, pick(memory, rows), some, draws, pad=pad, eos=eos, every=self.every)
                 values, final = self.judge(some, rolled, read)
-                parts.append(spread(values, rolled, final, some.lengths, self._time))
+                known = spread(values, rolled, final, some.lengths, self._time)
+                parts.append(carried_back(known, some.lengths, self.every))
         return torch.cat(parts)
 
     def follow(self) -> None:
