@@ -1,0 +1,483 @@
+"""The summarization GAN: what each token is rewarded with, who learns from what, and with which sign."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import baselines.summarization_gan as module
+from baselines.base import Decoding, Diverged
+from baselines.merging import merge
+from baselines.mle import DualAttentionRow
+from baselines.nets.attention import AttentionSeq2Seq
+from baselines.nets.lstm import initialise
+from baselines.nets.triple_rnn import TripleRNN
+from baselines.summarization_gan import Game, SummarizationGAN, build_discriminator, discriminator_loss
+from baselines.training.batches import shifted
+from baselines.training.rollout import Rollouts, Sampled, carried_back, roll_out, sample_with_states
+from tasks.base import Corpus, Ragged, Split
+from tests.fakes import FakeRun, Interrupted, Saved
+from tests.fresh import fresh_seed
+from tests.toys import ToyCodec, conditional_corpus, free_corpus, vocabulary
+
+TINY: dict[str, Any] = {
+    "mle": {
+        "net": {"embedding": 8, "hidden": 8, "encoder": 6, "attention": 6, "readout": 8, "dropout": 0.2},
+        "epochs": 1,
+    },
+    "discriminator": {"hidden": 6},
+    "d_pretrain_steps": 2,
+    "rounds": 3,
+    "d_steps": 2,
+    "batch": 8,
+    "rollouts": 2,
+    "rollout_every": 2,
+    "valid_every": 2,
+}
+CORPUS = conditional_corpus(60)
+PAD = CORPUS.vocab.pad
+NET = TINY["mle"]["net"]
+
+
+def tiny(**settings: Any) -> SummarizationGAN:
+    return SummarizationGAN(SummarizationGAN.Config.model_validate(merge(TINY, settings)))
+
+
+def players(seed: int | None = None, corpus: Corpus = CORPUS, **settings: Any) -> Game:
+    """A game of random networks, in float64; samples often reach the limit and often do not."""
+    method, seed = tiny(**settings), fresh_seed() if seed is None else seed
+    generator = method.build(corpus)
+    assert isinstance(generator.net, AttentionSeq2Seq)
+    initialise(generator.net, "uniform", 1.0, torch.Generator().manual_seed(seed))
+    game = Game(corpus, method.config, generator, FakeRun(seed))
+    for part in (generator, game.discriminator):
+        part.double()
+    with torch.no_grad():
+        for i, parameter in enumerate(game.discriminator.parameters()):
+            parameter.uniform_(-1, 1, generator=torch.Generator().manual_seed(seed + i))
+        game.net.output.bias[0] += 1.0
+    uniforms = game._uniforms
+    game._uniforms = lambda *shape: uniforms(*shape).double()  # type: ignore[method-assign]
+    return game
+
+
+def drawn(game: Game) -> tuple[Sampled, tuple[Tensor, ...], tuple[Tensor, Tensor]]:
+    """Summaries that the generator writes of a batch of articles."""
+    sources = game._source_batch()
+    assert sources is not None
+    game.net.eval()
+    with torch.no_grad():
+        memory = game.net.encode(*sources)
+        return sample_with_states(game.net, memory, game._uniforms(game._time), **game._ends), memory, sources
+
+
+def lists(ids: Tensor, pad: int) -> list[list[int]]:
+    return [[i for i in row if i != pad] for row in ids.tolist()]
+
+
+def articles(game: Game, sources: tuple[Tensor, Tensor]) -> list[list[int]]:
+    pad = game.generator.collator.source_pad
+    assert pad is not None
+    return lists(sources[0], pad)
+
+
+def human(game: Game, article: list[int], summary: list[int]) -> float:
+    """P(human) of one pair alone; nothing is padded."""
+    logit = game.discriminator(torch.tensor([article]), torch.tensor([len(article)]), torch.tensor([summary]))
+    return float(logit.detach().sigmoid())
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_each_token_gets_the_mean_word_on_completions_of_what_there_is_then(every: int) -> None:
+    """The same completions, judged one by one with their own article. Tokens between two beginnings that are completed
+    get what the later one gets."""
+    game = players(rollouts=3, rollout_every=every)
+    sampled, memory, sources = drawn(game)
+    later = torch.rand(8, game._time - 1, 3, game._time, dtype=torch.double)
+    game._uniforms = lambda *shape: later  # type: ignore[method-assign]
+    judge, judged = game.judge, []
+    game.judge = lambda *given: (judged.append(len(given[1].tokens)), judge(*given))[1]  # type: ignore[method-assign]
+    rewards = game.rewards(sampled, memory, sources)
+    ends = {name: game._ends[name] for name in ("pad", "eos")}
+    rolled = roll_out(game.net, memory, sampled, later.transpose(0, 1), **ends, every=every)
+    assert sum(judged) == len(rolled.tokens) == 3 * sum(int((sampled.lengths - 1)[i]) // every for i in range(8))
+    texts, completions = articles(game, sources), iter(lists(rolled.tokens, PAD))
+    known: dict[tuple[int, int], float] = {}
+    for t, items in enumerate(rolled.items, 1):
+        for item in items.tolist():
+            known[item, t] = float(np.mean([human(game, texts[item], next(completions)) for _ in range(3)]))
+    expected = torch.zeros_like(rewards)
+    for item, summary in enumerate(lists(sampled.tokens, PAD)):
+        known[item, len(summary)] = human(game, texts[item], summary)
+        for t in range(1, len(summary) + 1):
+            later_on = [k for k in range(t, len(summary) + 1) if k % every == 0 or k == len(summary)]
+            expected[item, t - 1] = known[item, later_on[0]]
+    torch.testing.assert_close(rewards, expected, rtol=0, atol=1e-9)
+    assert (rewards[sampled.tokens == PAD] == 0).all()
+
+
+def test_worth_is_carried_back_from_the_next_place_that_has_one() -> None:
+    lengths, nothing = torch.tensor([7, 3, 4, 1]), math.nan
+    known = torch.full((4, 8), nothing)
+    known[0, 2], known[0, 5], known[0, 6], known[1, 2], known[2, 2], known[2, 3], known[3, 0] = range(1, 8)
+    found = carried_back(known, lengths, 3)
+    assert found.tolist() == [
+        [1, 1, 1, 2, 2, 2, 3, 0],
+        [4, 4, 4, 0, 0, 0, 0, 0],
+        [5, 5, 5, 6, 0, 0, 0, 0],
+        [7, 0, 0, 0, 0, 0, 0, 0],
+    ]
+    assert carried_back(known, lengths, 1) is known
+
+
+def test_a_summary_is_judged_by_its_own_article() -> None:
+    """With the articles moved by one every reward is another, and it is the one of that pair."""
+    game = players()
+    sampled, memory, sources = drawn(game)
+    uniforms = game._uniforms(game._time - 1, 2, game._time)
+    game._uniforms = lambda *shape: uniforms  # type: ignore[method-assign]
+    plain = game.rewards(sampled, memory, sources)
+    moved = (sources[0].roll(1, 0), sources[1].roll(1, 0))
+    other = game.rewards(sampled, memory, moved)  # the same completions, before other articles
+    texts, changed = articles(game, sources), 0
+    for item, summary in enumerate(lists(sampled.tokens, PAD)):
+        assert float(plain[item, len(summary) - 1]) == pytest.approx(human(game, texts[item], summary), abs=1e-9)
+        assert float(other[item, len(summary) - 1]) == pytest.approx(human(game, texts[item - 1], summary), abs=1e-9)
+        if texts[item] != texts[item - 1]:
+            assert (plain[item] != other[item])[: len(summary)].all()
+            changed += 1
+    assert changed >= 4
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_rewards_do_not_depend_on_how_many_are_rolled_out_together(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    game = players()
+    sampled, memory, sources = drawn(game)
+    uniforms = game._uniforms(game._time - 1, 2, game._time)
+    game._uniforms = lambda *shape: uniforms  # type: ignore[method-assign]
+    whole = game.rewards(sampled, memory, sources)
+    monkeypatch.setattr(game, "_rows_at_once", lambda *_: at_once)
+    torch.testing.assert_close(game.rewards(sampled, memory, sources), whole, rtol=0, atol=1e-10)
+
+
+def test_long_articles_are_rolled_out_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every second beginning completed twice as many as there would be."""
+    game = players()
+    memory, lengths = (torch.zeros(8, 50, 10),), torch.full((8,), 4)  # 500 numbers, 2 rollouts of each of 4
+    monkeypatch.setattr("baselines.training.sequence_policy.MEMORY", 8100)
+    assert game._rows_at_once(memory, lengths) == 4
+    monkeypatch.setattr("baselines.training.sequence_policy.MEMORY", 1)
+    assert game._rows_at_once(memory, lengths) == 2
+
+
+def test_an_article_is_read_once_for_all_that_is_made_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    game, read = players(rollouts=5, rollout_every=1), []
+    plain = TripleRNN.read
+    monkeypatch.setattr(
+        TripleRNN, "read", lambda self, ids, lengths: (read.append(len(ids)), plain(self, ids, lengths))[1]
+    )
+    game.generator_step()
+    assert sum(read) == 8
+    read.clear()
+    game.discriminator_step()
+    assert sum(read) == 8
+
+
+def test_a_batch_with_nothing_to_complete_is_judged() -> None:
+    game = players()
+    sampled, memory, sources = drawn(game)
+    ones = Sampled(
+        torch.cat([torch.zeros_like(sampled.tokens[:, :1]), torch.full_like(sampled.tokens[:, 1:], PAD)], 1),
+        torch.ones_like(sampled.lengths),
+        sampled.features,
+        sampled.states,
+    )
+    rewards = game.rewards(ones, memory, sources)
+    assert rewards[:, 0].tolist() == pytest.approx([human(game, text, [0]) for text in articles(game, sources)])
+    assert (rewards[:, 1:] == 0).all()
+    assert Rollouts(sampled.tokens[:0], (), 2).owners.tolist() == []
+
+
+def plain_gradient(
+    game: Game, sampled: Tensor, advantages: Tensor, sources: tuple[Tensor, Tensor]
+) -> dict[str, Tensor]:
+    """Of -sum_t A_t log p(y_t), mean over the batch, each summary alone, from whole log-softmaxes."""
+    net = copy.deepcopy(game.net).eval()
+    net.zero_grad()
+    loss = torch.zeros((), dtype=torch.double)
+    for item, summary in enumerate(lists(sampled, PAD)):
+        length = int(sources[1][item])
+        memory = net.encode(sources[0][item : item + 1, :length], sources[1][item : item + 1])
+        tokens = torch.tensor([summary])
+        log_p = net.output(net(shifted(tokens, game.corpus.vocab.bos), memory)).log_softmax(-1)[0]
+        for t, token in enumerate(summary):
+            loss = loss - advantages[item, t] * log_p[t, token] / len(sampled)
+    loss.backward()
+    return {name: p.grad.clone() for name, p in net.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("kind", ["none", "moving_average"])
+def test_the_gradient_goes_up_the_worth_of_what_was_sampled(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a sum in float64 over each summary's own tokens, without dropout."""
+    game, seen = players(clip=1e9, baseline=kind), {}
+    rewards = game.rewards
+
+    def watched(sampled, memory, sources):  # type: ignore[no-untyped-def]
+        seen["sampled"], seen["rewards"], seen["sources"] = sampled.tokens, rewards(sampled, memory, sources), sources
+        return seen["rewards"]
+
+    game.rewards = watched  # type: ignore[method-assign]
+    before = 0.3 if kind == "moving_average" else 0.0
+    game.baseline.value = before
+    monkeypatch.setattr(game.g_optimizer, "step", lambda: None)
+    figures = game.generator_step()
+    found = {name: p.grad for name, p in game.net.named_parameters() if p.grad is not None}
+    expected = plain_gradient(game, seen["sampled"], seen["rewards"] - before, seen["sources"])
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-6, atol=1e-9)
+    inside = seen["sampled"] != PAD
+    assert figures["reward"] == pytest.approx(float(seen["rewards"][inside].mean()))
+    assert figures["length"] == pytest.approx(float(inside.sum(1).double().mean()))
+
+
+def test_the_discriminator_learns_that_people_are_people() -> None:
+    """Its loss falls as the log-odds of people's summaries rise and the machine's fall."""
+    game = players()
+    batch = game._random_pairs()
+    assert batch.sources is not None
+    written = drawn(game)[0].tokens
+    loss, right = discriminator_loss(game.discriminator, batch, written)
+    texts = articles(game, batch.sources)
+    losses, hits = [], []
+    for half, sign in ((batch.targets, 1), (written, -1)):
+        for text, summary in zip(texts, lists(half, PAD), strict=True):
+            belief = human(game, text, summary)
+            losses.append(-math.log(belief if sign == 1 else 1 - belief))
+            hits.append((belief > 0.5) == (sign == 1))
+    assert float(loss.detach()) == pytest.approx(np.mean(losses), abs=1e-9)
+    assert float(right) == pytest.approx(np.mean(hits))
+
+
+def test_it_learns_from_pairs_of_train_and_from_what_the_present_generator_writes_of_the_same_articles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    corpus, seen = conditional_corpus(600), []
+    game, plain = players(batch=16, corpus=corpus), module.discriminator_loss
+    monkeypatch.setattr(module, "discriminator_loss", lambda *given: (seen.append(given[1:]), plain(*given))[1])
+    train = corpus.splits["train"]
+    assert train.sources is not None
+    pairs = {(tuple(train.sources[i].tolist()), tuple(train.targets[i].tolist())) for i in range(len(train))}
+    for _ in range(3):
+        stream = copy.deepcopy(game.run.rng("negatives").get_state())
+        before = copy.deepcopy(game.net).eval()
+        game.discriminator_step()
+        batch, written = seen[-1]
+        given = zip(map(tuple, articles(game, batch.sources)), map(tuple, lists(batch.targets, PAD)), strict=True)
+        assert set(given) <= pairs
+        uniforms = torch.rand(16, game._time, generator=torch.Generator().set_state(stream)).double()
+        with torch.no_grad():
+            expected = sample_with_states(before, before.encode(*batch.sources), uniforms, **game._ends)
+        assert lists(written, PAD) == lists(expected.tokens, PAD)
+        assert all(torch.equal(a, b) for a, b in zip(before.parameters(), game.net.parameters(), strict=True))
+        game.generator_step()  # so that the present generator is another each time
+    lengths = [len({len(row) for row in lists(batch.targets, PAD)}) for batch, _ in seen]
+    assert max(lengths) > 2, "batches of about equally long targets, of which there are four lengths"
+
+
+def test_steps_of_the_discriminator_bring_it_nearer_to_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
+    game = players(discriminator={"learning_rate": 0.01})
+    batch, written = game._random_pairs(), drawn(game)[0].tokens
+    monkeypatch.setattr(game, "_random_pairs", lambda: batch)
+    monkeypatch.setattr(game, "write", lambda _: written)
+    losses = [game.discriminator_step()["d_loss"] for _ in range(20)]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.slow
+def test_a_step_makes_what_the_discriminator_takes_for_human_more_probable() -> None:
+    """A judge that asks for one token, which about every third summary has at the start: soon most have it."""
+    game = players(batch=32, learning_rate=0.05)
+    tokens = drawn(game)[0].tokens
+    share = torch.stack([(tokens == i).any(1).double().mean() for i in range(game.corpus.vocab.size)])
+    wanted = int((share[1:] - 0.3).abs().argmin()) + 1
+    game.discriminator.judge_many = (  # type: ignore[method-assign]
+        lambda read, owners, candidates: 6.0 * (candidates == wanted).any(1).double() - 3.0
+    )
+    figures = [game.generator_step()["reward"] for _ in range(12)]
+    assert np.mean(figures[-2:]) > figures[0] + 0.1, figures
+
+
+def test_the_word_tables_begin_as_the_generators_and_go_their_own_way() -> None:
+    method = tiny()
+    generator = method.build(CORPUS)
+    game = Game(CORPUS, method.config, generator, FakeRun())
+    net, judge = game.net, game.discriminator
+    assert isinstance(net, AttentionSeq2Seq)
+    tables = net.encoder.embedding.weight.clone(), net.embed(torch.arange(CORPUS.vocab.n_inputs)).detach().clone()
+    assert torch.equal(judge.sources.weight, tables[0])
+    assert torch.equal(judge.targets.weight, tables[1])
+    game.discriminator_step()
+    assert not torch.equal(judge.sources.weight, tables[0])
+    assert not torch.equal(judge.targets.weight, tables[1])
+    assert torch.equal(net.encoder.embedding.weight, tables[0])
+    tied = tiny(mle={"net": {"tied": True}})
+    assert Game(CORPUS, tied.config, tied.build(CORPUS), FakeRun()).discriminator.targets.weight.shape == (12, 8)
+
+
+def test_a_discriminator_takes_nothing_from_the_global_stream() -> None:
+    method = tiny()
+    generator, before = method.build(CORPUS), torch.get_rng_state()
+    build_discriminator(CORPUS, method.config.discriminator, generator, torch.Generator().manual_seed(0))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("taught", [0, 2])
+def test_the_schedule(taught: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    for name in ("generator_step", "discriminator_step", "likelihood_step"):
+        plain = getattr(Game, name)
+        monkeypatch.setattr(Game, name, lambda self, _n=name, _f=plain: (steps.append(_n), _f(self))[1])
+    run = FakeRun(save=False)
+    tiny(g_steps=2, mle_steps=taught).fit(CORPUS, run)
+    learn = ["generator_step"] + ["likelihood_step"] * taught
+    assert steps == ["discriminator_step"] * 2 + (learn * 2 + ["discriminator_step"] * 2) * 3
+    rounds = [line for line in run.saved.log if line["stage"] == "adversarial"]
+    assert [line["step"] for line in rounds] == [1, 2, 3]
+    assert {"loss", "gradient", "entropy", "reward", "length", "d_loss", "d_accuracy"} <= set(rounds[0])
+    assert ("train_nll" in rounds[0]) == (taught > 0)
+    assert [("valid_nll" in line) for line in rounds] == [False, True, True]
+
+
+def test_the_snapshot_is_the_pretraining_that_its_mle_row_has() -> None:
+    saved = Saved()
+    generator = tiny().fit(CORPUS, FakeRun(saved=saved, save=False))
+    (pretrained,) = saved.pretrained.values()
+    for name, weights in pretrained.items():
+        assert torch.equal(saved.snapshots["pretrain"][f"net.{name}"], weights)
+    assert any(not torch.equal(weights, generator.net.state_dict()[name]) for name, weights in pretrained.items())
+    row = DualAttentionRow(DualAttentionRow.Config.model_validate(TINY["mle"]))
+    alone = row.fit(CORPUS, FakeRun(saved=saved, save=False)).net.state_dict()
+    assert saved.trainings == 1
+    assert all(torch.equal(weights, alone[name]) for name, weights in pretrained.items())
+
+
+@pytest.mark.slow
+def test_training_never_reads_test_and_valid_only_to_look() -> None:
+    other = conditional_corpus(60, seed=7)
+    changed = dataclasses.replace(CORPUS, splits={**other.splits, "train": CORPUS.splits["train"]})
+    settings = {"mle": {"patience": 1}}
+    first, second = (tiny(**settings).fit(c, FakeRun(save=False)).state_dict() for c in (CORPUS, changed))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{}, {"g_steps": 2, "mle_steps": 0, "baseline": "none", "select": "valid"}])
+def test_interrupted_anywhere_it_ends_the_same_to_the_bit(settings: dict[str, Any]) -> None:
+    whole = FakeRun(save=False)
+    expected = tiny(**settings).fit(CORPUS, whole).state_dict()
+    pretraining = whole.safe_points - 2 - 3
+    for place in (1, 4):  # within D's pre-training, and between rounds
+        saved = Saved()
+        with pytest.raises(Interrupted):
+            tiny(**settings).fit(CORPUS, FakeRun(saved=saved, stop_at=pretraining + place, save=False))
+        resumed = tiny(**settings).fit(CORPUS, FakeRun(saved=saved)).state_dict()
+        assert all(torch.equal(expected[name], resumed[name]) for name in expected), place
+        assert [line for line in saved.log if line["stage"] != "pretrain"] == [
+            line for line in whole.saved.log if line["stage"] != "pretrain"
+        ]
+
+
+def test_a_loss_that_is_not_finite_ends_the_run() -> None:
+    with pytest.raises(Diverged):
+        tiny(learning_rate=1e38, rounds=5).fit(CORPUS, FakeRun())
+
+
+def test_what_is_not_supported_is_told() -> None:
+    assert "article" in (SummarizationGAN().supports(free_corpus(20)) or "")
+    assert SummarizationGAN().supports(CORPUS) is None
+    assert "one token" in (SummarizationGAN().supports(dataclasses.replace(CORPUS, max_target_length=1)) or "")
+
+
+@pytest.mark.parametrize(
+    ("budget", "task"),
+    [*itertools.product(["smoke", "small", "paper"], ["translation", "summarization", "dialogue"])],
+)
+def test_presets_are_valid_and_share_the_pretraining_of_the_same_architecture(budget: str, task: str) -> None:
+    method, row = (
+        cls(cls.Config.model_validate(cls.preset(budget, task, "conditional")))
+        for cls in (SummarizationGAN, DualAttentionRow)
+    )
+    assert method.config.mle.net.architecture == "dual_attention"
+    assert method.pretraining(CORPUS) == row.pretraining(CORPUS)
+    if budget == "paper":
+        assert (method.config.batch, method.config.g_steps, method.config.d_steps) == (64, 1, 5)
+        assert method.config.rollouts == 16
+
+
+def test_the_name_says_that_it_is_a_reconstruction() -> None:
+    assert SummarizationGAN.summary.startswith("reconstruction of ATRNNs")
+    assert SummarizationGAN.adversarial
+
+
+def first_letters(n: int) -> Corpus:
+    """Articles of 2 to 6 letters; the summary is the first of them, in capitals, and `.`."""
+    rng, letters = np.random.default_rng(0), 6
+    codec = ToyCodec(vocabulary([*(chr(65 + i) for i in range(letters)), "."]))
+
+    def split(count: int) -> Split:
+        texts = [[*rng.integers(2, 2 + letters, rng.integers(2, 7)).tolist(), 0] for _ in range(count)]
+        return Split((), Ragged.from_lists([[text[0], 2 + letters, 0] for text in texts]), Ragged.from_lists(texts))
+
+    splits = {"train": split(n), "valid": split(50), "test": split(100)}
+    return dataclasses.replace(
+        conditional_corpus(8, words=letters), splits=splits, target_codec=codec, max_target_length=6
+    )
+
+
+@pytest.mark.slow
+def test_it_writes_what_people_would_more_often_than_its_start() -> None:
+    """Policy gradient alone, without teacher forcing, from a start that had too little time.
+
+    What the corpus' summaries have in common: a letter, `.`, the end. After training more of the samples have it, and
+    more are the summary of their own article.
+    """
+    corpus = first_letters(600)
+    settings = {
+        "mle": {"net": {"embedding": 16, "hidden": 16, "encoder": 8, "attention": 8, "readout": 16}, "epochs": 6},
+        "discriminator": {"hidden": 16, "learning_rate": 5e-3},
+        "d_pretrain_steps": 40,
+        "rounds": 40,
+        "d_steps": 2,
+        "mle_steps": 0,
+        "batch": 32,
+        "rollouts": 4,
+        "learning_rate": 5e-3,
+        "valid_every": 60,
+    }
+    method, run = SummarizationGAN(SummarizationGAN.Config.model_validate(settings)), FakeRun(save=False)
+    generator, start = method.fit(corpus, run), method.build(corpus)
+    start.load_state_dict(run.saved.snapshots["pretrain"])
+    sources = Ragged.concatenate([corpus.splits["test"].sources] * 20)  # type: ignore[list-item]
+    dot = corpus.vocab.tokens.index(".")
+
+    def shares(of: Any) -> tuple[float, float]:
+        """Of samples in the form, and of right ones."""
+        found = of.generate(sources, decoding=Decoding("sample"), rng=torch.Generator().manual_seed(9))
+        rows = [found[i].tolist() for i in range(len(found))]
+        form = [len(row) == 3 and row[0] not in (0, 1, dot) and row[1] == dot for row in rows]
+        return float(np.mean(form)), float(np.mean([row == [sources[i][0], dot, 0] for i, row in enumerate(rows)]))
+
+    before, after = shares(start), shares(generator)
+    assert after[0] > before[0] + 0.1, (before, after)
+    assert after[1] > before[1] + 0.02, (before, after)
