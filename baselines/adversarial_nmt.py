@@ -216,7 +216,7 @@ class Game:
         self.baseline = RewardBaseline(config.baseline, config.baseline_decay)
         taught, held_out = split_train(corpus, config.held_out)
         self.pairs = Pairs(corpus, run, config.batch, "pairs")
-        self.d_pairs = Pairs(taught, run, config.batch, "discriminator pairs")
+        self.d_pairs = Pairs(taught, run, config.batch, "discriminator pairs", alike=False)
         self.held_out = Pairs(held_out, run, config.batch, "held out")
 
     def likelihood_is_next(self) -> bool:

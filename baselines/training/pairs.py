@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,16 +18,20 @@ from tasks.base import Corpus
 
 
 class Pairs:
-    """Batches of train without end: pass after pass in a seeded order, each batch of about equal length.
+    """Batches of train without end: pass after pass in a seeded order.
 
     Its place is part of a method's checkpoint: `state` gives it, `restore` puts it back.
 
     Args:
         run: its stream `purpose` orders the passes.
+        alike: the lines of a batch are of about equal length, which wastes the least. Not for a discriminator: among
+            people's lines of one length and samples of all lengths it would learn the length of that batch, and the
+            opposite from the next.
     """
 
-    def __init__(self, corpus: Corpus, run: Run, batch: int, purpose: str = "pairs") -> None:
+    def __init__(self, corpus: Corpus, run: Run, batch: int, purpose: str = "pairs", *, alike: bool = True) -> None:
         self.train, self.run, self.batch, self.purpose = corpus.splits["train"], run, batch, purpose
+        self.alike = alike
         self.collator = Collator.of(corpus)
         self._order_seed, self._place = 0, 0
         self._batches: list[Rows] = []
@@ -38,10 +43,17 @@ class Pairs:
             self._order_seed = int(torch.randint(2**62, (), generator=self.run.rng(self.purpose)))
             self._batches = []
         if not self._batches:
-            self._batches = bucketed(self.train.targets, self.train.sources, self.batch, self._order_seed)
+            self._batches = self._cut()
         rows = self._batches[self._place % passes]
         self._place += 1
         return rows
+
+    def _cut(self) -> list[Rows]:
+        """All rows once, by the order of this pass."""
+        if self.alike:
+            return bucketed(self.train.targets, self.train.sources, self.batch, self._order_seed)
+        order = np.random.default_rng(self._order_seed).permutation(len(self.train))
+        return [order[start : start + self.batch] for start in range(0, len(order), self.batch)]
 
     def collate(self, rows: Rows) -> Batch:
         """The lines as tensors on the run's device."""
