@@ -1,0 +1,549 @@
+"""Transformer-GAN as a whole: its schedule, what each side sees, the gradient, interruption, and that it learns.
+
+The game doesn't care which network writes: most of it is tested with one that needs no library.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from baselines import neural
+from baselines.base import Baseline, Diverged, Run
+from baselines.merging import merge
+from baselines.mle import Transformer, TransformerConfig
+from baselines.nets.base import AutoregressiveNet
+from baselines.nets.lstm import initialise
+from baselines.nets.transformer import available
+from baselines.neural import NetConfig, NeuralGenerator, build_net
+from baselines.training.pairs import Pairs
+from baselines.training.writers import CheckpointTokens, OwnTokens, Writing
+from baselines.transformer_gan import Game, Progress, TransformerGAN, TransformerGANConfig
+from tasks.base import Corpus, Ragged, Split
+from tests.checkpoints import make_pair_checkpoint
+from tests.fakes import FakeRun, Interrupted, Saved
+from tests.fresh import fresh_seed
+from tests.toys import conditional_corpus, free_corpus
+
+TINY: dict[str, Any] = {
+    "mle": {"net": {"hidden": 8, "layers": 1, "heads": 2, "dropout": 0.2}, "epochs": 1},
+    "discriminator": {"width": 8, "layers": 1, "heads": 2, "dropout": 0.2},
+    "batch": 8,
+    "d_pretrain_steps": 2,
+    "steps": 4,
+    "log_every": 1,
+    "valid_every": 3,
+    "learning_rate": 0.05,
+    "d_rate": 0.01,
+}
+CORPUS = conditional_corpus(60)
+LETTERS = [*"abcdefgh", *"ABCDEFGH"]
+STEPS = ("policy_step", "likelihood_step", "discriminator_step")
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*enable_nested_tensor")
+library = [pytest.mark.slow, pytest.mark.skipif(not available(), reason="transformers is not installed")]
+
+
+def writing(corpus: Corpus = CORPUS, seed: int = 0, dropout: float = 0.2) -> OwnTokens:
+    """An untrained generator that is far from uniform, of a kind that needs no library."""
+    sizes = {"embedding": 8, "hidden": 8, "encoder": 6, "attention": 6, "readout": 8, "dropout": dropout}
+    generator = NeuralGenerator(build_net(corpus, NetConfig.model_validate(sizes)), corpus)
+    initialise(generator.net, "uniform", 1.0, torch.Generator().manual_seed(seed))  # type: ignore[arg-type]
+    return OwnTokens(generator, corpus)
+
+
+class Quick(TransformerGAN):
+    """The method, with a generator that needs no library and no pre-training."""
+
+    def start(self, corpus: Corpus, run: Run) -> Writing:
+        return writing(corpus)
+
+
+def tiny(kind: type[TransformerGAN] = TransformerGAN, **settings: Any) -> TransformerGAN:
+    return kind(TransformerGANConfig.model_validate(merge(TINY, settings)))
+
+
+def new_game(seed: int = 0, corpus: Corpus = CORPUS, dropout: float = 0.2, **settings: Any) -> Game:
+    return Game(tiny(**settings).config, writing(corpus, seed, dropout), FakeRun(seed))
+
+
+def plain_game(seed: int, **settings: Any) -> Game:
+    """In float64, with steps as long as the gradient."""
+    game = new_game(seed, clip=1e9, **settings)
+    game.net.double()
+    game.discriminator.double()
+    game.g_optimizer, game.d_optimizer = (torch.optim.SGD(n.parameters(), 1.0) for n in (game.net, game.discriminator))
+    return game
+
+
+def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def fitted(
+    saved: Saved | None = None, kind: type[TransformerGAN] = Quick, **settings: Any
+) -> tuple[dict[str, Tensor], FakeRun]:
+    run = FakeRun(saved=saved, save=False)
+    return dict(tiny(kind, **settings).fit(CORPUS, run).state_dict()), run
+
+
+def spied(game: Game) -> list[tuple[Ragged, Ragged, Ragged | None]]:
+    """What the generator is asked to write from now on: sources, samples, greedy texts."""
+    seen: list[tuple[Ragged, Ragged, Ragged | None]] = []
+    write = game.writing.write
+
+    def spy(sources: Ragged, rng: torch.Generator, *, greedily: bool) -> tuple[Ragged, Ragged | None]:
+        seen.append((sources, *write(sources, rng, greedily=greedily)))
+        return seen[-1][1:]
+
+    game.writing.write = spy  # type: ignore[method-assign]
+    return seen
+
+
+def row(ids: Any) -> tuple[Tensor, Tensor]:
+    """One row without padding, and its length."""
+    return torch.as_tensor(ids, dtype=torch.int64)[None], torch.tensor([len(ids)])
+
+
+def log_prob(net: AutoregressiveNet, source: Any, ids: list[int]) -> Tensor:
+    inputs = torch.tensor([[CORPUS.vocab.bos, *ids[:-1]]])
+    log_probs = net.output(net(inputs, net.encode(*row(source)))).log_softmax(-1)
+    return log_probs[0].gather(1, torch.tensor(ids)[:, None]).sum()
+
+
+def most_probable(net: AutoregressiveNet, source: Any) -> list[int]:
+    """Token by token, each time from the first one on."""
+    ids: list[int] = []
+    while len(ids) < CORPUS.max_target_length and ids[-1:] != [0]:
+        inputs = torch.tensor([[CORPUS.vocab.bos, *ids]])
+        ids.append(int(net.output(net(inputs, net.encode(*row(source)))[0, -1]).argmax()))
+    return ids
+
+
+def test_the_discriminator_comes_first_then_both_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    for name in STEPS:
+        plain = getattr(Game, name)
+        monkeypatch.setattr(Game, name, lambda self, _n=name, _f=plain: (steps.append(_n), _f(self))[1])
+    run = fitted(d_steps=2, steps=6)[1]
+    assert steps[:2] == ["discriminator_step"] * 2
+    assert len(steps) == 2 + 6 * 3
+    for i in range(2, len(steps), 3):
+        assert steps[i] in STEPS[:2]
+        assert steps[i + 1 : i + 3] == ["discriminator_step"] * 2
+    assert [line["step"] for line in run.saved.log if line["stage"] == "discriminator"] == [1, 2]
+    lines = [line for line in run.saved.log if line["stage"] == "adversarial"]
+    assert [("valid_nll" in line) for line in lines] == [False, False, True, False, False, True]
+    wanted = {"loss", "gradient", "entropy", "reward", "greedy_reward", "length", "train_nll", "d_loss", "d_accuracy"}
+    assert wanted <= set(lines[-1])
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, {"policy_step"}), (1.0, {"likelihood_step"})])
+def test_the_share_of_mle_at_its_ends(share: float, expected: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: set[str] = set()
+    for name in STEPS[:2]:
+        monkeypatch.setattr(Game, name, lambda self, _n=name: (steps.add(_n), {})[1])
+    fitted(mle_share=share, d_steps=0)
+    assert steps == expected
+
+
+def test_half_of_the_batches_are_mle() -> None:
+    game = new_game()
+    taken = sum(game.likelihood_is_next() for _ in range(4000))
+    assert abs(taken - 2000) < 6.5 * math.sqrt(1000)
+
+
+@pytest.mark.parametrize("reward", ["probability", "log_odds"])
+def test_a_policy_step_is_the_gradient_of_what_samples_are_worth_above_the_greedy_text(reward: str) -> None:
+    """Against a sum over sentences, one by one and without padding; the greedy text is found anew, token by token."""
+    game = plain_game(fresh_seed(), reward=reward)
+    before, seen = copy.deepcopy(game.net).eval(), spied(game)
+    figures = game.policy_step()
+    ((sources, sampled, _),) = seen
+    total, rewards, compared = torch.zeros((), dtype=torch.double), [], []
+    for i in range(len(sources)):
+        with torch.no_grad():
+            texts = sampled[i].tolist(), most_probable(before, sources[i])
+            odds = [game.discriminator(*row(sources[i]), *row(ids)).squeeze() for ids in texts]
+        worth = [float(o.sigmoid() if reward == "probability" else o) for o in odds]
+        rewards.append(worth[0])
+        compared.append(worth[1])
+        total = total + (worth[0] - worth[1]) * log_prob(before, sources[i], texts[0])
+    (total / len(sources)).backward()
+    for (name, old), new in zip(before.named_parameters(), game.net.parameters(), strict=True):
+        torch.testing.assert_close(new - old, old.grad, rtol=1e-6, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}")
+    assert figures["reward"] == pytest.approx(np.mean(rewards))
+    assert figures["greedy_reward"] == pytest.approx(np.mean(compared))
+    assert figures["length"] == pytest.approx(sampled.lengths.mean())
+
+
+@pytest.mark.parametrize("baseline", ["none", "moving_average"])
+def test_the_other_baselines(baseline: str) -> None:
+    game = plain_game(fresh_seed(), baseline=baseline)
+    game.average.value = 0.3
+    before, seen = copy.deepcopy(game.net).eval(), spied(game)
+    figures = game.policy_step()
+    ((sources, sampled, greedy),) = seen
+    assert greedy is None, "not asked for"
+    total, below = torch.zeros((), dtype=torch.double), 0.3 if baseline == "moving_average" else 0.0
+    for i in range(len(sources)):
+        ids = sampled[i].tolist()
+        with torch.no_grad():
+            worth = float(game.discriminator(*row(sources[i]), *row(ids)).sigmoid()) - below
+        total = total + worth * log_prob(before, sources[i], ids)
+    (total / len(sources)).backward()
+    for old, new in zip(before.parameters(), game.net.parameters(), strict=True):
+        torch.testing.assert_close(new - old, old.grad, rtol=1e-6, atol=1e-9)
+    expected = 0.9 * 0.3 + 0.1 * figures["reward"] if baseline == "moving_average" else 0.3
+    assert game.average.value == pytest.approx(expected), "the batch enters the average afterwards"
+
+
+def test_a_sample_that_is_the_greedy_text_teaches_nothing() -> None:
+    game = plain_game(fresh_seed())
+    with torch.no_grad():
+        game.net.output.weight.mul_(1e8)  # so sure of itself that it samples what it finds most probable
+    before, seen = copy.deepcopy(game.net.state_dict()), spied(game)
+    game.policy_step()
+    ((_, sampled, greedy),) = seen
+    assert greedy is not None
+    assert np.array_equal(sampled.flat, greedy.flat)
+    assert equal(before, game.net.state_dict())
+
+
+class Taste(nn.Module):
+    """Likes candidates that begin with a certain word."""
+
+    def forward(self, sources: Tensor, lengths: Tensor, targets: Tensor, ends: Tensor) -> Tensor:
+        return torch.where(targets[:, 0] == 4, 2.0, -2.0)
+
+
+@pytest.mark.parametrize("baseline", ["self_critical", "moving_average", "none"])
+def test_what_the_discriminator_likes_becomes_more_probable(baseline: str) -> None:
+    game = new_game(clip=1e9, batch=32, baseline=baseline)
+    game.g_optimizer = torch.optim.SGD(game.net.parameters(), 0.1)
+    game.discriminator = Taste()  # type: ignore[assignment]
+
+    def probability() -> float:
+        batch = Pairs(CORPUS, FakeRun(), 60).collate(np.arange(60))
+        assert batch.sources is not None
+        game.net.eval()
+        with torch.no_grad():
+            first = game.net(batch.inputs[:, :1], game.net.encode(*batch.sources))
+            return float(game.net.output(first[:, 0]).softmax(-1)[:, 4].mean())
+
+    before = probability()
+    for _ in range(20):
+        game.policy_step()
+    assert probability() > before + 0.02
+
+
+def test_neither_player_moves_the_other_and_no_gradient_passes_between_them() -> None:
+    game = new_game()
+    players = {"G": game.net, "D": game.discriminator}
+    for step, learns in (("policy_step", "G"), ("likelihood_step", "G"), ("discriminator_step", "D")):
+        before = {name: copy.deepcopy(net.state_dict()) for name, net in players.items()}
+        for net in players.values():
+            net.zero_grad(set_to_none=True)
+        getattr(game, step)()
+        for name, net in players.items():
+            assert equal(before[name], net.state_dict()) == (name != learns), (step, name)
+            assert any(p.grad is not None for p in net.parameters()) == (name == learns), (step, name)
+    sources, targets = game.draw(game.pairs)
+    assert not game.rewards(sources, targets).requires_grad
+
+
+def test_rewards_are_without_dropout_and_repeat() -> None:
+    game = new_game(discriminator={"dropout": 0.5})
+    sources, targets = game.draw(game.pairs)
+    assert torch.equal(game.rewards(sources, targets), game.rewards(sources, targets))
+    assert not game.discriminator.training
+
+
+def test_a_discriminator_step_is_a_step_down_its_cross_entropy_on_gold_and_samples_of_the_same_sources() -> None:
+    game = plain_game(fresh_seed(), discriminator={"dropout": 0.0})
+    before, drawn, seen = copy.deepcopy(game.discriminator), [], spied(game)
+    draw = game.draw
+    game.draw = lambda pairs: drawn.append(draw(pairs)) or drawn[-1]  # type: ignore[method-assign]
+    figures = game.discriminator_step()
+    ((sources, gold),), ((written_for, sampled, _),) = drawn, seen
+    train = CORPUS.splits["train"]
+    assert train.sources is not None
+    lines = [(train.sources[i].tolist(), train.targets[i].tolist()) for i in range(len(train))]
+    loss, hits = torch.zeros((), dtype=torch.double), 0
+    for i in range(len(sources)):
+        assert written_for[i].tolist() == sources[i].tolist()
+        assert (sources[i].tolist(), gold[i].tolist()) in lines
+        for ids, label in ((gold[i], 1.0), (sampled[i], 0.0)):
+            real = before(*row(sources[i]), *row(ids)).sigmoid().squeeze()
+            loss = loss - (label * real.log() + (1 - label) * (1 - real).log()) / (2 * len(sources))
+            hits += int((real > 0.5) == (label == 1.0))
+    loss.backward()
+    for (name, old), new in zip(before.named_parameters(), game.discriminator.parameters(), strict=True):
+        torch.testing.assert_close(new - old, -old.grad, rtol=1e-6, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}")
+    assert figures["d_loss"] == pytest.approx(float(loss.detach()))
+    assert figures["d_accuracy"] == pytest.approx(hits / (2 * len(sources)))
+
+
+def test_every_discriminator_step_has_fresh_samples_of_the_generator_as_it_is() -> None:
+    game, states = new_game(), []
+    write = game.writing.write
+
+    def spy(*args: Any, **kwargs: Any) -> Any:
+        states.append((copy.deepcopy(game.net.state_dict()), write(*args, **kwargs)))
+        return states[-1][1]
+
+    game.writing.write = spy  # type: ignore[method-assign]
+    for _ in range(3):
+        game.likelihood_step()
+        now = copy.deepcopy(game.net.state_dict())
+        game.discriminator_step()
+        assert equal(states[-1][0], now)
+    assert len(states) == 3
+
+
+def test_lengths_are_mixed_in_a_discriminators_batches() -> None:
+    game = new_game()
+    spans = [np.ptp(game.draw(game.d_pairs)[1].lengths) for _ in range(5)]
+    assert np.mean(spans) >= 2
+
+
+def test_a_likelihood_step_is_weighted_teacher_forcing() -> None:
+    game = plain_game(fresh_seed(), dropout=0.0, mle_weight=0.25)
+    before, drawn = copy.deepcopy(game.net).eval(), []
+    draw = game.draw
+    game.draw = lambda pairs: drawn.append(draw(pairs)) or drawn[-1]  # type: ignore[method-assign]
+    figures = game.likelihood_step()
+    ((sources, targets),) = drawn
+    total = sum(log_prob(before, sources[i], targets[i].tolist()) for i in range(len(sources)))
+    assert isinstance(total, Tensor)
+    (0.25 * total / len(sources)).backward()
+    for old, new in zip(before.parameters(), game.net.parameters(), strict=True):
+        torch.testing.assert_close(new - old, old.grad, rtol=1e-6, atol=1e-9)
+    assert figures["train_nll"] == pytest.approx(-float(total.detach()) / len(targets.flat))
+
+
+def _after(step: Callable[[Game], object], make: Callable[[], Game]) -> list[dict[str, Tensor]]:
+    """The generator's weights after a step, for two states of torch's global stream, which dropout draws from."""
+    after = []
+    for seed in (1, 2):
+        game = make()
+        torch.manual_seed(seed)
+        step(game)
+        after.append(dict(game.net.state_dict()))
+    return after
+
+
+def test_dropout_is_off_while_the_policy_learns_and_on_in_teacher_forcing() -> None:
+    assert equal(*_after(Game.policy_step, lambda: new_game(dropout=0.5)))
+    assert not equal(*_after(Game.likelihood_step, lambda: new_game(dropout=0.5)))
+
+
+@pytest.mark.parametrize("settings", [{}, {"select": "valid", "baseline": "moving_average", "reward": "log_odds"}])
+@pytest.mark.slow
+def test_interrupted_anywhere_it_ends_the_same_to_the_bit(settings: dict[str, Any]) -> None:
+    expected, whole = fitted(**settings)
+    assert whole.safe_points == 2 + 4
+    for place in (1, 2, 4):
+        saved = Saved()
+        with pytest.raises(Interrupted):
+            tiny(Quick, **settings).fit(CORPUS, FakeRun(saved=saved, stop_at=place, save=False))
+        resumed, _ = fitted(saved, **settings)
+        assert equal(expected, resumed), place
+        assert saved.log == whole.saved.log
+
+
+def test_the_best_look_at_valid_can_be_kept() -> None:
+    run = FakeRun(save=False)
+    generator: Any = tiny(Quick, select="valid", valid_every=1, learning_rate=0.3).fit(CORPUS, run)
+    looks = [line["valid_nll"] for line in run.saved.log if line["stage"] == "adversarial"]
+    valid = CORPUS.splits["valid"]
+    kept = -generator.token_log_probs(valid.targets, valid.sources).mean()
+    assert kept == pytest.approx(min(looks), rel=1e-6)
+
+
+def test_training_never_reads_test_and_valid_only_to_look() -> None:
+    other = conditional_corpus(60, seed=7)
+    changed = dataclasses.replace(CORPUS, splits={**other.splits, "train": CORPUS.splits["train"]})
+    first, second = (dict(tiny(Quick).fit(c, FakeRun(save=False)).state_dict()) for c in (CORPUS, changed))
+    assert equal(first, second)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run() -> None:
+    with pytest.raises(Diverged):
+        fitted(learning_rate=1e38)
+
+
+def test_what_it_is_not_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "source" in (tiny().supports(free_corpus(20)) or "")
+    monkeypatch.setattr(neural, "available", lambda: True)
+    assert tiny().supports(CORPUS) is None
+    monkeypatch.setattr(neural, "available", lambda: False)
+    for settings in ({}, {"checkpoint": "somewhere"}):
+        assert "transformers" in (tiny(**settings).supports(CORPUS) or "")
+    with pytest.raises(ValueError, match="heads"):
+        tiny(discriminator={"width": 10, "heads": 4})
+
+
+@pytest.mark.parametrize("budget", ["smoke", "small", "paper"])
+@pytest.mark.parametrize("task", ["translation", "summarization", "dialogue"])
+def test_presets_share_the_pretraining_of_the_row_transformer(budget: str, task: str) -> None:
+    ours, row_ = (
+        cls(cls.Config.model_validate(cls.preset(budget, task, "conditional"))) for cls in (TransformerGAN, Transformer)
+    )
+    assert ours.pretraining(CORPUS) == row_.pretraining(CORPUS)
+    assert ours.config.mle.net.architecture == "transformer"
+    assert (ours.config.mle_share, ours.config.baseline, ours.config.reward) == (0.5, "self_critical", "probability")
+    assert Progress() == Progress(**vars(Progress()))
+
+
+def test_a_checkpoint_is_another_track_and_another_pretraining() -> None:
+    scratch, from_hub, as_it_is = (
+        tiny(**settings) for settings in ({}, {"checkpoint": "a/b"}, {"checkpoint": "a/b", "fine_tune": False})
+    )
+    assert [m.track() for m in (scratch, from_hub, as_it_is)] == ["scratch", "pretrained", "pretrained"]
+    specs = [m.pretraining(CORPUS) for m in (scratch, from_hub, as_it_is)]
+    assert specs[0] != specs[1]
+    assert specs[2] is None
+    slower = tiny(checkpoint="a/b", tuning={"learning_rate": 1e-6}).pretraining(CORPUS)
+    assert specs[1] != slower
+    assert specs[1] == tiny(checkpoint="a/b", steps=9, max_tokens=3).pretraining(CORPUS)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_pair_checkpoint(tmp_path_factory.mktemp("tiny"), LETTERS)
+
+
+def names() -> Corpus:
+    """The source is one letter, the target its capital."""
+    splits = {}
+    for seed, name in enumerate(("train", "valid", "test")):
+        letters = np.random.default_rng(seed).integers(2, 10, size=(1000, 1))
+        lines = Ragged.from_lists(np.hstack([letters, 0 * letters]).tolist())
+        splits[name] = Split((), lines, lines)
+    return dataclasses.replace(CORPUS, splits=splits)
+
+
+class TestWithTheLibrary:
+    """The generator that the method is about, from scratch and from a checkpoint."""
+
+    pytestmark = library
+
+    @pytest.fixture(params=["scratch", "checkpoint"])
+    def settings(self, request: pytest.FixtureRequest) -> dict[str, Any]:
+        if request.param == "scratch":
+            return {}
+        folder = str(request.getfixturevalue("checkpoint"))
+        return {"checkpoint": folder, "tuning": {"epochs": 1, "batch": 16, "learning_rate": 1e-3, "warmup": 2}}
+
+    def game(self, settings: dict[str, Any]) -> Game:
+        method = tiny(**settings)
+        generator: Any = method.build(CORPUS)
+        scratch = isinstance(generator, NeuralGenerator)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(fresh_seed())
+            for parameter in generator.parameters() if scratch else ():
+                parameter.copy_(torch.randn(parameter.shape))
+        made: Writing = OwnTokens(generator, CORPUS) if scratch else CheckpointTokens(generator, CORPUS)
+        return Game(method.config, made, FakeRun())
+
+    def test_it_starts_where_the_row_transformer_ends(self) -> None:
+        weights, run = fitted(kind=TransformerGAN, steps=0)
+        (pretrained,) = run.saved.pretrained.values()
+        assert equal({f"net.{name}": value for name, value in pretrained.items()}, run.saved.snapshots["pretrain"])
+        assert equal(weights, run.saved.snapshots["pretrain"]), "training D leaves G alone"
+        row_ = Transformer(TransformerConfig.model_validate(TINY["mle"])).fit(CORPUS, FakeRun(save=False))
+        assert equal(weights, dict(row_.state_dict()))
+        assert not equal(fitted(kind=TransformerGAN)[0], weights)
+
+    def test_a_fine_tuned_checkpoint_is_tuned_once(self, checkpoint: Path) -> None:
+        settings = {"checkpoint": str(checkpoint), "tuning": {"epochs": 1, "learning_rate": 1e-3, "warmup": 2}}
+        saved = Saved()
+        weights, run = fitted(saved, TransformerGAN, steps=0, **settings)
+        assert equal(weights, run.saved.snapshots["pretrain"])
+        saved.state = None
+        assert equal(fitted(saved, TransformerGAN, steps=0, **settings)[0], weights)
+        assert saved.trainings == 1
+        plain: Baseline = tiny(**settings)
+        assert not equal(dict(plain.build(CORPUS).state_dict()), weights)
+        untuned, run = fitted(kind=TransformerGAN, steps=0, fine_tune=False, **settings)
+        assert equal(dict(plain.build(CORPUS).state_dict()), untuned)
+        assert not run.saved.pretrained
+
+    def test_interrupted_anywhere_it_ends_the_same_to_the_bit(self, settings: dict[str, Any]) -> None:
+        expected, whole = fitted(kind=TransformerGAN, **settings)
+        for place in (whole.safe_points - 5, whole.safe_points - 2):
+            saved = Saved()
+            with pytest.raises(Interrupted):
+                tiny(**settings).fit(CORPUS, FakeRun(saved=saved, stop_at=place, save=False))
+            resumed, _ = fitted(saved, TransformerGAN, **settings)
+            assert equal(expected, resumed), place
+            assert saved.log == whole.saved.log
+
+    def test_dropout_is_off_while_the_policy_learns_and_on_in_teacher_forcing(self, settings: dict[str, Any]) -> None:
+        settings = merge(settings, {"mle": {"net": {"dropout": 0.5}}})
+        assert equal(*_after(Game.policy_step, lambda: self.game(settings)))
+        assert not equal(*_after(Game.likelihood_step, lambda: self.game(settings)))
+
+    def test_the_policy_that_learns_is_the_one_that_sampled(self, settings: dict[str, Any]) -> None:
+        """Its worth being 1, the gradient is that of the samples' likelihood in evaluation mode."""
+        game = self.game(merge(settings, {"mle": {"net": {"dropout": 0.5}}}))
+        game.net.double()
+        sources, _ = game.draw(game.pairs)
+        sampled, greedy = game.writing.write(sources, torch.Generator().manual_seed(fresh_seed()), greedily=True)
+        assert greedy is not None
+        assert not np.array_equal(sampled.flat, greedy.flat)
+        before = copy.deepcopy(game.generator).eval()
+        worth = torch.linspace(-1, 1, len(sources), dtype=torch.double)
+        sgd = torch.optim.SGD(game.net.parameters(), 1.0)
+        figures = game.writing.policy_step(sgd, sources, sampled, worth, clip=1e9)
+        total = torch.zeros((), dtype=torch.double)
+        for i in range(len(sources)):
+            one, ids = sources.take(np.array([i])), sampled.take(np.array([i]))
+            if isinstance(before, NeuralGenerator):
+                total = total + worth[i] * log_prob(before.net, one[0], ids[0].tolist())
+            else:
+                total = total - worth[i] * before.loss(one, ids)
+        (total / len(sources)).backward()
+        assert float(figures["loss"]) == pytest.approx(-float(total.detach()) / len(sources))
+        for (name, old), new in zip(before.named_parameters(), game.generator.parameters(), strict=True):
+            expected = torch.zeros_like(old) if old.grad is None else old.grad
+            torch.testing.assert_close(new - old, expected, rtol=1e-6, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}")
+
+    def test_by_policy_gradient_alone_it_gets_better_than_its_start(self) -> None:
+        """The probability of the right word, after an MLE that was cut short; no MLE step follows."""
+        corpus = names()
+        settings = {
+            "mle": {
+                "net": {"hidden": 16, "layers": 1, "heads": 2},
+                "learning_rate": 2e-3,
+                "warmup": 10,
+                "epochs": 1,
+            },
+            "discriminator": {"width": 32, "layers": 2, "heads": 2, "dropout": 0.0},
+            "batch": 32,
+            "clip": 5.0,
+            "d_pretrain_steps": 100,
+            "d_rate": 1e-3,
+            "steps": 60,
+            "mle_share": 0.0,
+            "learning_rate": 2e-3,
+        }
+        method, run = TransformerGAN(TransformerGANConfig.model_validate(settings)), FakeRun(1, save=False)
+        generator: Any = method.fit(corpus, run)
+        start: Any = method.build(corpus)
+        start.load_state_dict(run.saved.snapshots["pretrain"])
+        valid = corpus.splits["valid"]
+        before, after = (
+            float(np.exp(g.token_log_probs(valid.targets, valid.sources)).mean()) for g in (start, generator)
+        )
+        assert after > before + 0.05
