@@ -116,8 +116,8 @@ def test_ctrl_c_stops_within_seconds_and_the_same_command_goes_on(tmp_path: Path
     _wait_for(tmp_path, lambda cell: len((cell / "log.jsonl").read_text().splitlines()) > 5)
     began = time.monotonic()
     run.send_signal(signal.SIGINT)
-    text = run.communicate(timeout=30)[0]
-    assert time.monotonic() - began < 10
+    text = run.communicate(timeout=60)[0]
+    assert time.monotonic() - began < 20
     assert run.returncode == 130
     assert "the same command goes on from here" in text
     assert "Traceback" not in text
@@ -142,7 +142,7 @@ def test_two_runs_on_one_directory_share_the_work(tmp_path: Path) -> None:
 
 
 def _wait_for(out: Path, ready) -> None:  # type: ignore[no-untyped-def]
-    for _ in range(600):
+    for _ in range(2400):
         found = cells(out)
         if found and (found[0] / "log.jsonl").exists() and ready(found[0]):
             return
