@@ -24,7 +24,7 @@ from baselines.neural import NeuralGenerator, build_net, lacks
 from baselines.training.action_values import chosen_values, expected_value_sum, expected_values, value_spread
 from baselines.training.batches import Batch, shifted
 from baselines.training.loss import cross_entropy
-from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretrain, pretraining_spec
+from baselines.training.mle import MLEConfig, over_pretraining, pretrain, pretraining_spec
 from baselines.training.policy_gradient import without_dropout
 from baselines.training.rollout import sample_with_states
 from baselines.training.saving import moments, set_moments
@@ -93,7 +93,7 @@ _STAGE: dict[str, dict[str, Any]] = {
     "small/dialogue": {"batch": 16, "critic_steps": 200, "steps": 150},
     "paper": {},
 }
-BUDGETS = {key: {**_STAGE.get(key, {}), "mle": MLE_BUDGETS.get(key, {})} for key in {**MLE_BUDGETS, **_STAGE}}
+BUDGETS = over_pretraining(_STAGE)
 
 
 class ActorCritic(Baseline):

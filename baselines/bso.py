@@ -19,7 +19,7 @@ from baselines.base import Baseline, BaselineConfig, CannotDecode, Decoding, Run
 from baselines.nets.base import AutoregressiveNet, Memory, State, pick
 from baselines.neural import NeuralGenerator, build_net, lacks
 from baselines.training.batches import Batch
-from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretrain, pretraining_spec
+from baselines.training.mle import MLEConfig, over_pretraining, pretrain, pretraining_spec
 from baselines.training.policy_gradient import without_dropout
 from baselines.training.raw_beam import NEVER, Ending, RawBeam, raw_beam_search
 from baselines.training.second_stage import SecondStage, SecondStageConfig, without_pairs
@@ -67,7 +67,7 @@ _STAGE: dict[str, dict[str, Any]] = {
     "small/dialogue": {"batch": 16, "steps": 250, "beam_steps": 50},
     "paper": {},
 }
-BUDGETS = {key: {**_STAGE.get(key, {}), "mle": MLE_BUDGETS.get(key, {})} for key in {**MLE_BUDGETS, **_STAGE}}
+BUDGETS = over_pretraining(_STAGE)
 
 
 class BSO(Baseline):

@@ -9,7 +9,6 @@ differ in what a token is rewarded with: `dialogue_reinforce`, `dialogue_regs_mc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -18,18 +17,17 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from baselines.base import Baseline, BaselineConfig, Decoding, Run
-from baselines.merging import merge
 from baselines.nets.base import AutoregressiveNet, Memory
 from baselines.nets.hierarchical import HierarchicalDiscriminator
 from baselines.nets.lstm import RecurrentNet
 from baselines.neural import NeuralGenerator, build_net
 from baselines.training.batches import Batch, shifted
-from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretrain, pretraining_spec
+from baselines.training.descent import descend
+from baselines.training.mle import MLEConfig, over_pretraining, pretrain, pretraining_spec
 from baselines.training.pairs import likelihood_step
 from baselines.training.policy_gradient import policy_gradient_step, without_dropout
 from baselines.training.rollout import Rollouts, Sampled, sample_with_states
-from baselines.training.saving import moments, set_moments
-from baselines.training.sequence_policy import PolicyConfig, Progress, SequencePolicy
+from baselines.training.sequence_policy import AdversarialPolicy, PolicyConfig, Progress
 from tasks.base import Corpus
 
 Reward = Literal["reinforce", "regs_mc", "regs_partial"]
@@ -86,24 +84,10 @@ _ADVERSARIAL: dict[str, dict[str, Any]] = {
     "small/summarization": {"batch": 32},
     "paper": {},
 }
-_ROLLED: dict[str, dict[str, Any]] = {
-    "small": {"rounds": 15, "valid_every": 15},
-    "small/summarization": {"rounds": 8},
+_ROLLED = _ADVERSARIAL | {
+    "small": {**_ADVERSARIAL["small"], "rounds": 15, "valid_every": 15},
+    "small/summarization": {**_ADVERSARIAL["small/summarization"], "rounds": 8},
 }
-
-
-def _budgets(*changes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Presets with the shared pre-training's."""
-    found: dict[str, dict[str, Any]] = {key: {"mle": settings} for key, settings in MLE_BUDGETS.items()}
-    for some in changes:
-        for key, settings in some.items():
-            found[key] = merge(found.get(key, {}), settings)
-    return found
-
-
-@dataclass
-class GameProgress(Progress):
-    pretrain_steps: int = 0  # of the discriminator
 
 
 class DialogueGAN(Baseline):
@@ -171,7 +155,7 @@ class DialogueReinforce(DialogueGAN):
     name: ClassVar[str] = "dialogue_reinforce"
     summary: ClassVar[str] = "policy gradient, one reward a response from a hierarchical discriminator"
     Config: ClassVar[type[BaselineConfig]] = ReinforceConfig
-    budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = _budgets(_ADVERSARIAL)
+    budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = over_pretraining(_ADVERSARIAL)
 
 
 class RegsMCConfig(DialogueConfig):
@@ -182,7 +166,7 @@ class DialogueRegsMC(DialogueGAN):
     name: ClassVar[str] = "dialogue_regs_mc"
     summary: ClassVar[str] = "policy gradient, a reward every token from Monte-Carlo completions"
     Config: ClassVar[type[BaselineConfig]] = RegsMCConfig
-    budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = _budgets(_ADVERSARIAL, _ROLLED)
+    budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = over_pretraining(_ROLLED)
 
 
 class RegsPartialConfig(DialogueConfig):
@@ -193,7 +177,7 @@ class DialogueRegsPartial(DialogueGAN):
     name: ClassVar[str] = "dialogue_regs_partial"
     summary: ClassVar[str] = "policy gradient, a reward every token from a discriminator of unfinished responses"
     Config: ClassVar[type[BaselineConfig]] = RegsPartialConfig
-    budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = _budgets(_ADVERSARIAL)
+    budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = over_pretraining(_ADVERSARIAL)
 
 
 class Critic(nn.Module):
@@ -220,10 +204,11 @@ class Critic(nn.Module):
         self.started.fill_(True)
 
 
-class Game(SequencePolicy):
+class Game(AdversarialPolicy):
     """Generator, discriminator and critic with their optimisers."""
 
     config: DialogueConfig
+    discriminator: HierarchicalDiscriminator
 
     def __init__(self, corpus: Corpus, config: DialogueConfig, generator: NeuralGenerator, run: Run) -> None:
         super().__init__(corpus, config, generator, run)
@@ -248,10 +233,7 @@ class Game(SequencePolicy):
             responses = random_prefixes(responses, pad, self.run.rng("prefixes"))
         sources = self.generator.collator.sources(chosen, self.run.device)[0]
         figures = discriminator_loss(self.discriminator, sources, responses.to(self.run.device))
-        self.d_optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(figures["d_loss"])
-        nn.utils.clip_grad_norm_(self.discriminator.parameters(), config.discriminator.clip)
-        self.d_optimizer.step()
+        descend(self.d_optimizer, figures["d_loss"], self.discriminator, config.discriminator.clip)
         return {name: float(figure.detach()) for name, figure in figures.items()}
 
     def generator_step(self) -> dict[str, float]:
@@ -327,33 +309,16 @@ class Game(SequencePolicy):
         return loss.detach()
 
     def _source_batch(self) -> tuple[Tensor, Tensor]:
-        train, rows = self.corpus.splits["train"], self._random_rows("sources")
-        assert train.sources is not None, "checked by `supports`"
-        self.human = self.generator.collator.batch(train.targets.take(rows), train.sources.take(rows), self.run.device)
+        self.human = self._random_pairs("sources")
         assert self.human.sources is not None
         return self.human.sources
 
-    def _random_rows(self, purpose: str) -> Any:
-        count = len(self.corpus.splits["train"])
-        return torch.randint(count, (self.config.batch,), generator=self.run.rng(purpose)).numpy()
-
     def state(self, done: Progress) -> dict[str, Any]:
-        """Everything between two rounds, or two steps of D's pre-training."""
-        return super().state(done) | {
-            "discriminator": self.discriminator.state_dict(),
-            "d_moments": moments(self.discriminator, self.d_optimizer),
-            "critic": self.critic.state_dict(),
-        }
+        return super().state(done) | {"critic": self.critic.state_dict()}
 
-    def restore(self, saved: Mapping[str, Any] | None) -> GameProgress:
-        """Puts back what `state` gave; a fresh start without it."""
-        if saved is None:
-            return GameProgress()
-        self.load_state(saved)
-        self.discriminator.load_state_dict(saved["discriminator"])
-        set_moments(self.discriminator, self.d_optimizer, saved["d_moments"])
+    def load_state(self, saved: Mapping[str, Any]) -> None:
+        super().load_state(saved)
         self.critic.load_state_dict(saved["critic"])
-        return GameProgress(**saved["progress"])
 
 
 def build_discriminator(corpus: Corpus, config: TurnsConfig, rng: torch.Generator) -> HierarchicalDiscriminator:

@@ -7,25 +7,21 @@ other method; with a checkpoint it brings its own tokenizer and what it read bef
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
-from baselines.base import Baseline, BaselineConfig, Run, State
+from baselines.base import Baseline, BaselineConfig, Run
 from baselines.nets.transformer import MISSING, TransformerLanguageModel, available, initialise
 from baselines.neural import NeuralGenerator
 from baselines.pretrained import PretrainedGenerator
-from baselines.training.batches import Rows, bucketed
 from baselines.training.loss import cross_entropy
-from baselines.training.saving import moments, set_moments
+from baselines.training.tuning import train_text
 from tasks.base import Corpus, Ragged, Split
 
 CACHE = 1 << 26  # numbers of keys and values that sampling holds at once: 256 MB of float32
@@ -43,6 +39,13 @@ class TrainingConfig(BaselineConfig):
     clip: PositiveFloat = 1.0  # of the gradient's global norm; ours: GPT-1 names none
     patience: PositiveInt = 10  # epochs without improvement on valid, then training ends; ours
     valid_rows: PositiveInt = 2000  # the first of valid, looked at after each epoch
+
+    def share(self, step: int, total: int) -> float:
+        """Of the rate: up linearly from 0, then down to 0 at the last step."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        done = (step - self.warmup) / max(1, total - self.warmup)
+        return 1 - done if self.schedule == "linear" else 0.5 + 0.5 * math.cos(math.pi * done)
 
 
 class TuningConfig(TrainingConfig):
@@ -117,17 +120,6 @@ class LanguageModel(NeuralGenerator):
         return self.token_log_probs(targets)
 
 
-@dataclass
-class Course:
-    """How far training is: with weights, optimiser and random streams, all that an interruption must not lose."""
-
-    step: int = 0
-    order_seed: int = 0  # of the present pass over the data
-    best: float = math.inf  # valid NLL, nats per token
-    stale: int = 0  # epochs since
-    tokens: int = 0  # read in the present pass
-
-
 class GPT(Baseline):
     name: ClassVar[str] = "gpt"
     version: ClassVar[int] = 1
@@ -167,36 +159,8 @@ class GPT(Baseline):
             settings, stage = config.tuning, "fine-tune"
             if not config.fine_tune:
                 return generator.to(run.device)
-        generator.to(run.device).train()
         train, valid = (_targets(generator, corpus.splits[name]) for name in ("train", "valid"))
-        valid = valid.take(np.arange(min(len(valid), settings.valid_rows)))
-        passes = -(-len(train) // settings.batch)  # steps in one pass over the data
-        total = settings.epochs * passes
-        optimiser = _optimiser(generator, settings)
-        course, loss, best = _start(generator, optimiser, run)
-        batches: list[Rows] = []
-        while course.step < total and course.stale < settings.patience:
-            place = course.step % passes
-            if place == 0:
-                course.order_seed = int(torch.randint(2**62, (), generator=run.rng("order")))
-            if place == 0 or not batches:
-                batches = bucketed(train, None, settings.batch, course.order_seed)
-            rows = train.take(batches[place])
-            _set_rate(optimiser, settings, course.step, total)
-            loss += _step(generator, optimiser, rows, settings.clip)
-            course.step, course.tokens = course.step + 1, course.tokens + len(rows.flat)
-            if course.step % 20 == 0:
-                run.progress(stage, course.step, total, nll=float(loss) / course.tokens)
-            if course.step % passes == 0:
-                valid_nll = -float(generator.log_probs(valid).mean())
-                run.log(stage, course.step, train_nll=float(loss) / course.tokens, valid_nll=valid_nll)
-                course.tokens, course.stale = 0, course.stale + 1
-                loss.zero_()
-                if valid_nll < course.best:
-                    course.best, course.stale = valid_nll, 0
-                    best = copy.deepcopy(dict(generator.state_dict()))
-            run.checkpoint(partial(_state, generator, optimiser, course, loss, best))
-        generator.load_state_dict(best)
+        train_text(generator, (train,), (valid,), settings, run, stage)
         return generator
 
 
@@ -205,55 +169,3 @@ def _targets(generator: LanguageModel | PretrainedGenerator, split: Split) -> Ra
     if isinstance(generator, LanguageModel):
         return split.targets
     return generator.encode([example.target for example in split.examples])
-
-
-def _optimiser(net: nn.Module, settings: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019); biases and gains, which have one dimension, do not decay."""
-    parameters = list(net.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
-
-
-def _set_rate(optimiser: torch.optim.Optimizer, settings: TrainingConfig, step: int, total: int) -> None:
-    """Up linearly from 0, then down to 0 at the last step."""
-    if step < settings.warmup:
-        share = (step + 1) / settings.warmup
-    else:
-        done = (step - settings.warmup) / max(1, total - settings.warmup)
-        share = 1 - done if settings.schedule == "linear" else 0.5 + 0.5 * math.cos(math.pi * done)
-    for group in optimiser.param_groups:
-        group["lr"] = settings.learning_rate * share
-
-
-def _step(
-    generator: LanguageModel | PretrainedGenerator, optimiser: torch.optim.Optimizer, rows: Ragged, clip: float
-) -> Tensor:
-    """One update on the mean over the tokens; gives the sum of their losses, on the device."""
-    loss = generator.loss(rows)
-    optimiser.zero_grad()
-    torch.autograd.backward(loss / len(rows.flat))
-    nn.utils.clip_grad_norm_(generator.parameters(), clip)
-    optimiser.step()
-    return loss.detach().double()
-
-
-def _state(
-    generator: nn.Module, optimiser: torch.optim.Optimizer, course: Course, loss: Tensor, best: State
-) -> dict[str, Any]:
-    """Everything between two steps."""
-    figures = {"course": asdict(course), "loss": loss, "best": best}
-    return {"generator": generator.state_dict(), "moments": moments(generator, optimiser), **figures}
-
-
-def _start(generator: nn.Module, optimiser: torch.optim.Optimizer, run: Run) -> tuple[Course, Tensor, State]:
-    """Where to go on from: the state saved, put into network and optimiser, or the beginning."""
-    saved = run.resume()
-    if saved is None:
-        return Course(), torch.zeros((), dtype=torch.float64, device=run.device), {}
-    generator.load_state_dict(saved["generator"])
-    set_moments(generator, optimiser, saved["moments"])
-    best = {name: value.to(run.device) for name, value in saved["best"].items()}
-    return Course(**saved["course"]), saved["loss"].to(run.device), best

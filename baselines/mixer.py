@@ -20,7 +20,7 @@ from baselines.neural import NeuralGenerator, build_net, lacks
 from baselines.sampling import TokenSampler
 from baselines.training.batches import Batch, shifted
 from baselines.training.loss import cross_entropy
-from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretrain, pretraining_spec
+from baselines.training.mle import MLEConfig, over_pretraining, pretrain, pretraining_spec
 from baselines.training.policy_gradient import without_dropout
 from baselines.training.saving import moments, set_moments
 from baselines.training.second_stage import SecondStage, SecondStageConfig, without_pairs
@@ -64,7 +64,7 @@ _STAGE: dict[str, dict[str, Any]] = {
     "small/dialogue": {"batch": 32, "steps": 450, "stage_steps": 75},
     "paper": {},
 }
-BUDGETS = {key: {**_STAGE.get(key, {}), "mle": MLE_BUDGETS.get(key, {})} for key in {**MLE_BUDGETS, **_STAGE}}
+BUDGETS = over_pretraining(_STAGE)
 
 
 class Mixer(Baseline):

@@ -21,7 +21,7 @@ from baselines.nets.base import pick
 from baselines.neural import NeuralGenerator, build_net, lacks
 from baselines.training.batches import Batch, shifted
 from baselines.training.loss import cross_entropy, log_probs
-from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretrain, pretraining_spec
+from baselines.training.mle import MLEConfig, over_pretraining, pretrain, pretraining_spec
 from baselines.training.policy_gradient import without_dropout
 from baselines.training.second_stage import SecondStage, SecondStageConfig, without_pairs
 from tasks.base import Corpus
@@ -54,7 +54,7 @@ _STAGE: dict[str, dict[str, Any]] = {
     "small/dialogue": {"batch": 8, "samples": 10},
     "paper": {},
 }
-BUDGETS = {key: {**_STAGE.get(key, {}), "mle": MLE_BUDGETS.get(key, {})} for key in {**MLE_BUDGETS, **_STAGE}}
+BUDGETS = over_pretraining(_STAGE)
 
 
 class MRT(Baseline):

@@ -16,7 +16,7 @@ from torch import Tensor
 from baselines.base import Baseline, BaselineConfig, Run
 from baselines.neural import NeuralGenerator, build_net
 from baselines.training.bleu_reward import BleuReward
-from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretrain, pretraining_spec
+from baselines.training.mle import MLEConfig, over_pretraining, pretrain, pretraining_spec
 from baselines.training.rollout import Rollouts, Sampled
 from baselines.training.sequence_policy import PolicyConfig, SequencePolicy
 from tasks.base import Corpus
@@ -44,7 +44,7 @@ _POLICY: dict[str, dict[str, Any]] = {
     "paper": {},
     "paper/poetry": {"orders": 2},
 }
-BUDGETS = {key: {**_POLICY.get(key, {}), "mle": MLE_BUDGETS.get(key, {})} for key in {**MLE_BUDGETS, **_POLICY}}
+BUDGETS = over_pretraining(_POLICY)
 
 
 class PGBleu(Baseline):

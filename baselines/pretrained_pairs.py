@@ -6,12 +6,8 @@ told with the unit they are counted in.
 
 from __future__ import annotations
 
-import copy
 import importlib
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +18,7 @@ import torch.nn.functional as F
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from baselines.base import BaselineConfig, CannotDecode, Decoding, NotTractable, Run, State
+from baselines.base import BaselineConfig, CannotDecode, Decoding, NotTractable, Run
 from baselines.decoding import Limits, beam_search, greedy
 from baselines.nets.base import AutoregressiveNet, Memory
 from baselines.nets.base import State as NetState
@@ -30,8 +26,7 @@ from baselines.nets.transformer import library
 from baselines.neural import evaluating
 from baselines.pretrained import SavedOnce, fingerprint, kept
 from baselines.sampling import draw
-from baselines.training.batches import Rows, bucketed
-from baselines.training.saving import moments, set_moments
+from baselines.training.tuning import train_text
 from tasks.base import Corpus, Ragged, Split
 
 CONTEXT = 512  # tokens, where a checkpoint doesn't say how many it can read
@@ -50,6 +45,11 @@ class PairTuningConfig(BaselineConfig):
     clip: PositiveFloat = 0.1  # of the gradient's global norm
     patience: PositiveInt = 1  # epochs without improvement on valid, then training ends; ours
     valid_rows: PositiveInt = 2000  # the first of valid, looked at after each epoch
+
+    def share(self, step: int, total: int) -> float:
+        """Of the rate: up linearly from 0, then down to 0 at the last step."""
+        warmup = min(self.warmup, total // 2)
+        return (step + 1) / warmup if step < warmup else 1 - (step - warmup) / max(1, total - warmup)
 
 
 class PretrainedPairs(SavedOnce):
@@ -256,22 +256,21 @@ class _Reader(AutoregressiveNet):
     def step(self, tokens: Tensor, state: NetState, memory: Memory) -> tuple[Tensor, NetState]:
         if self.cache is not None:
             self.cache = kept(self.cache, state[0])
-        outputs = importlib.import_module("transformers.modeling_outputs").BaseModelOutput(last_hidden_state=memory[0])
-        out = self._lent[0](
-            encoder_outputs=outputs,
-            attention_mask=memory[1].long(),
-            decoder_input_ids=tokens[:, None],
-            past_key_values=self.cache,
-            use_cache=True,
-        )
-        self.cache = out.past_key_values
-        logits = out.logits[:, -1].float()
-        if self.unknown is not None:
-            logits[:, self.unknown] = float("-inf")
-        return logits, (torch.arange(len(tokens), device=tokens.device),)
+        logits, self.cache = self._read(tokens[:, None], memory, past_key_values=self.cache, use_cache=True)
+        return logits[:, -1], (torch.arange(len(tokens), device=tokens.device),)
 
     def forward(self, inputs: Tensor, memory: Memory = ()) -> Tensor:
-        raise NotImplementedError("likelihoods are the checkpoint's own")
+        return self._read(inputs, memory, use_cache=False)[0]
+
+    def _read(self, tokens: Tensor, memory: Memory, **caching: Any) -> tuple[Tensor, Any]:
+        """tokens [batch, time] -> logits [batch, time, vocab], and the library's cache."""
+        outputs = importlib.import_module("transformers.modeling_outputs").BaseModelOutput(last_hidden_state=memory[0])
+        seen = memory[1].long()
+        out = self._lent[0](encoder_outputs=outputs, attention_mask=seen, decoder_input_ids=tokens, **caching)
+        logits = out.logits.float()
+        if self.unknown is not None:
+            logits[..., self.unknown] = float("-inf")
+        return logits, out.past_key_values
 
 
 class _Identity(nn.Module):
@@ -285,50 +284,10 @@ class _Identity(nn.Module):
         return x
 
 
-@dataclass
-class Course:
-    """How far training is: with weights, optimiser and random streams, all that an interruption must not lose."""
-
-    step: int = 0
-    order_seed: int = 0  # of the present pass over the data
-    best: float = math.inf  # valid NLL, nats per token of the tokenizer
-    stale: int = 0  # epochs since
-    tokens: int = 0  # read in the present pass
-
-
 def fine_tune(generator: PretrainedPairs, corpus: Corpus, settings: PairTuningConfig, run: Run) -> PretrainedPairs:
     """Teacher forcing on train until valid stops improving; the weights that were best there are kept."""
-    generator.to(run.device).train()
     train, valid = (_pairs(generator, corpus.splits[name]) for name in ("train", "valid"))
-    first = np.arange(min(len(valid[1]), settings.valid_rows))
-    valid = (valid[0].take(first), valid[1].take(first))
-    passes = -(-len(train[1]) // settings.batch)  # steps in one pass over the data
-    total = settings.epochs * passes
-    optimiser = _optimiser(generator, settings)
-    course, loss, best = _start(generator, optimiser, run)
-    batches: list[Rows] = []
-    while course.step < total and course.stale < settings.patience:
-        place = course.step % passes
-        if place == 0:
-            course.order_seed = int(torch.randint(2**62, (), generator=run.rng("order")))
-        if place == 0 or not batches:
-            batches = bucketed(train[1], train[0], settings.batch, course.order_seed)
-        sources, targets = (part.take(batches[place]) for part in train)
-        _set_rate(optimiser, settings, course.step, total)
-        loss += _step(generator, optimiser, sources, targets, settings.clip)
-        course.step, course.tokens = course.step + 1, course.tokens + len(targets.flat)
-        if course.step % 20 == 0:
-            run.progress("fine-tune", course.step, total, nll=float(loss) / course.tokens)
-        if course.step % passes == 0:
-            nll = -float(generator.log_probs(*valid).mean())
-            run.log("fine-tune", course.step, train_nll=float(loss) / course.tokens, valid_nll=nll)
-            course.tokens, course.stale = 0, course.stale + 1
-            loss.zero_()
-            if nll < course.best:
-                course.best, course.stale = nll, 0
-                best = copy.deepcopy(dict(generator.state_dict()))
-        run.checkpoint(partial(_state, generator, optimiser, course, loss, best))
-    generator.load_state_dict(best)
+    train_text(generator, train, valid, settings, run, "fine-tune")
     return generator
 
 
@@ -336,52 +295,3 @@ def _pairs(generator: PretrainedPairs, split: Split) -> tuple[Ragged, Ragged]:
     """Sources and targets in the model's tokens."""
     sources = generator.encode_sources([example.source for example in split.examples])
     return sources, generator.encode_targets([example.target for example in split.examples])
-
-
-def _optimiser(net: nn.Module, settings: PairTuningConfig) -> torch.optim.AdamW:
-    """Biases and gains, which have one dimension, do not decay."""
-    parameters = list(net.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
-
-
-def _set_rate(optimiser: torch.optim.Optimizer, settings: PairTuningConfig, step: int, total: int) -> None:
-    """Up linearly from 0, then down to 0 at the last step."""
-    warmup = min(settings.warmup, total // 2)
-    share = (step + 1) / warmup if step < warmup else 1 - (step - warmup) / max(1, total - warmup)
-    for group in optimiser.param_groups:
-        group["lr"] = settings.learning_rate * share
-
-
-def _step(
-    generator: PretrainedPairs, optimiser: torch.optim.Optimizer, sources: Ragged, targets: Ragged, clip: float
-) -> Tensor:
-    """One update on the mean over the tokens; gives the sum of their losses, on the device."""
-    loss = generator.loss(sources, targets)
-    optimiser.zero_grad()
-    torch.autograd.backward(loss / len(targets.flat))
-    nn.utils.clip_grad_norm_(generator.parameters(), clip)
-    optimiser.step()
-    return loss.detach().double()
-
-
-def _state(
-    generator: nn.Module, optimiser: torch.optim.Optimizer, course: Course, loss: Tensor, best: State
-) -> dict[str, Any]:
-    """Everything between two steps."""
-    figures = {"course": asdict(course), "loss": loss, "best": best}
-    return {"generator": generator.state_dict(), "moments": moments(generator, optimiser), **figures}
-
-
-def _start(generator: nn.Module, optimiser: torch.optim.Optimizer, run: Run) -> tuple[Course, Tensor, State]:
-    """Where to go on from: the state saved, put into network and optimiser, or the beginning."""
-    saved = run.resume()
-    if saved is None:
-        return Course(), torch.zeros((), dtype=torch.float64, device=run.device), {}
-    generator.load_state_dict(saved["generator"])
-    set_moments(generator, optimiser, saved["moments"])
-    best = {name: value.to(run.device) for name, value in saved["best"].items()}
-    return Course(**saved["course"]), saved["loss"].to(run.device), best

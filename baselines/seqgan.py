@@ -7,7 +7,6 @@ reads like the paper's Algorithm 1; where this differs from paper or official co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pydantic import Field, PositiveInt
@@ -22,10 +21,9 @@ from baselines.training.discriminator import (
     discriminator_optimizer,
     discriminator_step,
 )
-from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretrain, pretraining_spec
+from baselines.training.mle import MLEConfig, over_pretraining, pretrain, pretraining_spec
 from baselines.training.rollout import Rollouts, Sampled
-from baselines.training.saving import moments, set_moments
-from baselines.training.sequence_policy import PolicyConfig, Progress, SequencePolicy
+from baselines.training.sequence_policy import AdversarialPolicy, PolicyConfig
 from tasks.base import Corpus
 
 
@@ -90,14 +88,7 @@ _ADVERSARIAL: dict[str, dict[str, Any]] = {
     "paper": {},
     "paper/conditional": {"learning_rate": 1e-4},
 }
-BUDGETS = {
-    key: {**_ADVERSARIAL.get(key, {}), "mle": MLE_BUDGETS.get(key, {})} for key in {**MLE_BUDGETS, **_ADVERSARIAL}
-}
-
-
-@dataclass
-class GameProgress(Progress):
-    pretrain_steps: int = 0  # of the discriminator
+BUDGETS = over_pretraining(_ADVERSARIAL)
 
 
 class SeqGAN(Baseline):
@@ -154,7 +145,7 @@ class SeqGAN(Baseline):
         return game.chosen(done)
 
 
-class Game(SequencePolicy):
+class Game(AdversarialPolicy):
     """Generator and rollout policy, and the discriminator that judges them, with their optimisers."""
 
     config: SeqGANConfig
@@ -176,19 +167,3 @@ class Game(SequencePolicy):
         config, players = self.config, (self.generator, self.corpus, self.run)
         judge = (self.discriminator, self.d_optimizer, config.discriminator)
         return discriminator_step(*judge, *players, samples=config.samples, epochs=epochs)
-
-    def state(self, done: Progress) -> dict[str, Any]:
-        """Everything between two rounds, or two steps of the discriminator's pre-training."""
-        return super().state(done) | {
-            "discriminator": self.discriminator.state_dict(),
-            "d_moments": moments(self.discriminator, self.d_optimizer),
-        }
-
-    def restore(self, saved: Mapping[str, Any] | None) -> GameProgress:
-        """Puts back what `state` gave; a fresh start without it."""
-        if saved is None:
-            return GameProgress()
-        self.load_state(saved)
-        self.discriminator.load_state_dict(saved["discriminator"])
-        set_moments(self.discriminator, self.d_optimizer, saved["d_moments"])
-        return GameProgress(**saved["progress"])

@@ -8,13 +8,12 @@ constant here are ours, or SeqGAN's where it says so; `docs/methods/summarizatio
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, PositiveFloat, PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.base import Baseline, BaselineConfig, Run
 from baselines.decoding import sample
@@ -23,12 +22,12 @@ from baselines.nets.base import Memory
 from baselines.nets.triple_rnn import TripleRNN
 from baselines.neural import NeuralGenerator, build_net, evaluating
 from baselines.training.batches import Batch
-from baselines.training.mle import MLE_BUDGETS, DualAttentionConfig, pretrain, pretraining_spec
+from baselines.training.descent import descend
+from baselines.training.mle import DualAttentionConfig, over_pretraining, pretrain, pretraining_spec
 from baselines.training.pairs import Pairs, likelihood_step
 from baselines.training.policy_gradient import BaselineKind
 from baselines.training.rollout import Rollouts, Sampled
-from baselines.training.saving import moments, set_moments
-from baselines.training.sequence_policy import PolicyConfig, Progress, SequencePolicy
+from baselines.training.sequence_policy import AdversarialPolicy, PolicyConfig, Progress
 from tasks.base import Corpus
 
 
@@ -81,14 +80,7 @@ _ADVERSARIAL: dict[str, dict[str, Any]] = {
     "small/summarization": {"batch": 32, "rollout_every": 3, "rounds": 15},
     "paper": {"rollout_every": 4},
 }
-BUDGETS = {
-    key: {**_ADVERSARIAL.get(key, {}), "mle": MLE_BUDGETS.get(key, {})} for key in {**MLE_BUDGETS, **_ADVERSARIAL}
-}
-
-
-@dataclass
-class GameProgress(Progress):
-    pretrain_steps: int = 0  # of the discriminator
+BUDGETS = over_pretraining(_ADVERSARIAL)
 
 
 class SummarizationGAN(Baseline):
@@ -148,7 +140,7 @@ class SummarizationGAN(Baseline):
         return game.chosen(done)
 
 
-class Game(SequencePolicy):
+class Game(AdversarialPolicy):
     """Generator and discriminator with their optimisers, and the pairs of train that teacher forcing goes through."""
 
     config: SummarizationGANConfig
@@ -184,17 +176,10 @@ class Game(SequencePolicy):
         return {"train_nll": float(nll)}
 
     def discriminator_step(self) -> dict[str, float]:
-        """D's step on pairs of train, and on the same articles with summaries that G, as it is now, writes.
-
-        The pairs are drawn at random: `Pairs` gives a batch whose targets are about equally long, which D would take
-        for what sets people and machine apart, until the next batch teaches it the opposite.
-        """
-        config, batch = self.config.discriminator, self._random_pairs()
+        """D's step on pairs of train, and on the same articles with summaries that G, as it is now, writes."""
+        batch = self._random_pairs("positives")
         loss, right = discriminator_loss(self.discriminator, batch, self.write(batch))
-        self.d_optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.discriminator.parameters(), config.clip)
-        self.d_optimizer.step()
+        descend(self.d_optimizer, loss, self.discriminator, self.config.discriminator.clip)
         return {"d_loss": float(loss.detach()), "d_accuracy": float(right)}
 
     def write(self, batch: Batch) -> Tensor:
@@ -206,29 +191,12 @@ class Game(SequencePolicy):
             drawn = sample(self.net, self.net.encode(*batch.sources), uniforms, limits)
         return torch.from_numpy(drawn.padded(self.corpus.vocab.pad)).to(self.run.device)
 
-    def _random_pairs(self) -> Batch:
-        train = self.corpus.splits["train"]
-        assert train.sources is not None, "checked by `supports`"
-        rows = torch.randint(len(train), (self.config.batch,), generator=self.run.rng("positives")).numpy()
-        return self.generator.collator.batch(train.targets.take(rows), train.sources.take(rows), self.run.device)
-
     def state(self, done: Progress) -> dict[str, Any]:
-        """Everything between two rounds, or two steps of D's pre-training."""
-        return super().state(done) | {
-            "discriminator": self.discriminator.state_dict(),
-            "d_moments": moments(self.discriminator, self.d_optimizer),
-            "pairs": self.pairs.state(),
-        }
+        return super().state(done) | {"pairs": self.pairs.state()}
 
-    def restore(self, saved: Mapping[str, Any] | None) -> GameProgress:
-        """Puts back what `state` gave; a fresh start without it."""
-        if saved is None:
-            return GameProgress()
-        self.load_state(saved)
-        self.discriminator.load_state_dict(saved["discriminator"])
-        set_moments(self.discriminator, self.d_optimizer, saved["d_moments"])
+    def load_state(self, saved: Mapping[str, Any]) -> None:
+        super().load_state(saved)
         self.pairs.restore(saved["pairs"])
-        return GameProgress(**saved["progress"])
 
     def _rows_at_once(self, memory: Memory, lengths: Tensor) -> int:
         """As many times more as there are fewer rollouts."""

@@ -18,13 +18,20 @@ from typing import Any, ClassVar, Literal
 import torch
 import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.base import Baseline, BaselineConfig, Run, State
 from baselines.nets.pair_transformer import PairTransformer
 from baselines.neural import NeuralGenerator, build_net, evaluating, lacks
 from baselines.pretrained_pairs import PairTuningConfig, PretrainedPairs, fine_tune
-from baselines.training.mle import TRANSFORMER_BUDGETS, TransformerMLEConfig, pretrain, pretraining_spec
+from baselines.training.descent import descend
+from baselines.training.mle import (
+    TRANSFORMER_BUDGETS,
+    TransformerMLEConfig,
+    over_pretraining,
+    pretrain,
+    pretraining_spec,
+)
 from baselines.training.pairs import Pairs
 from baselines.training.policy_gradient import RewardBaseline
 from baselines.training.saving import moments, set_moments
@@ -105,10 +112,7 @@ _ADVERSARIAL: dict[str, dict[str, Any]] = {
     "small/dialogue": {"batch": 32, "steps": 60, "valid_every": 30},
     "paper": {},
 }
-BUDGETS = {
-    key: {**_ADVERSARIAL.get(key, {}), "mle": TRANSFORMER_BUDGETS.get(key, {})}
-    for key in {**TRANSFORMER_BUDGETS, **_ADVERSARIAL}
-}
+BUDGETS = over_pretraining(_ADVERSARIAL, TRANSFORMER_BUDGETS)
 
 
 @dataclass
@@ -257,10 +261,7 @@ class Game:
         self.discriminator.train()
         real, fake = self.opinions(sources, targets), self.opinions(sources, sampled)
         loss = (F.softplus(-real).mean() + F.softplus(fake).mean()) / 2  # -log D(x, y) - log(1 - D(x, y'))
-        self.d_optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.discriminator.parameters(), self.config.clip)
-        self.d_optimizer.step()
+        descend(self.d_optimizer, loss, self.discriminator, self.config.clip)
         self.discriminator.eval()
         right = torch.cat([real > 0, fake <= 0]).float().mean()
         return {"d_loss": float(loss.detach()), "d_accuracy": float(right)}

@@ -16,7 +16,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from baselines.base import Baseline, BaselineConfig, Diverged, Run
 from baselines.neural import NetConfig, NeuralGenerator, build_net
-from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretrain, pretraining_spec
+from baselines.training.mle import MLEConfig, over_pretraining, pretrain, pretraining_spec
 from baselines.training.valid import valid_nll
 from tasks.base import Corpus
 
@@ -40,7 +40,7 @@ _SEARCH: dict[str, dict[str, Any]] = {
     "small/oracle": {"widths": (0.5, 1.0, 1.5, 2.0)},
     "paper": {},
 }
-BUDGETS = {key: {**_SEARCH.get(key, {}), "mle": MLE_BUDGETS.get(key, {})} for key in {**MLE_BUDGETS, **_SEARCH}}
+BUDGETS = over_pretraining(_SEARCH)
 
 
 class TunedMLE(Baseline):

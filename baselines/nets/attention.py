@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -64,9 +65,9 @@ class AttentiveDecoder(RecurrentNet):
     readout: nn.Linear
     _notes: list[Tensor] | None = None
 
+    @abstractmethod
     def attend(self, hidden: Tensor, memory: Memory) -> Tensor:
         """hidden [batch, time, hidden] -> contexts [batch, time, context]; passes its weights through `noted`."""
-        raise NotImplementedError
 
     def noted(self, weights: Tensor) -> Tensor:
         """Attention weights [batch, time, source time] as they are; where someone asked for them, they are kept."""

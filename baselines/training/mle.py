@@ -125,6 +125,14 @@ def conditional_budgets(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, d
     return {key: merge(MLE_BUDGETS.get(key, {}), changes.get(key, {})) for key in {**MLE_BUDGETS, **changes}}
 
 
+def over_pretraining(
+    changes: Mapping[str, Mapping[str, Any]], pretraining: Mapping[str, Mapping[str, Any]] = MLE_BUDGETS
+) -> dict[str, dict[str, Any]]:
+    """A method's presets with those of the pre-training that it starts from, as its option `mle`."""
+    keys = {**pretraining, **changes}
+    return {key: {**changes.get(key, {}), "mle": pretraining.get(key, {})} for key in keys}
+
+
 TRANSFORMER_BUDGETS = conditional_budgets(
     {
         "smoke/conditional": {

@@ -20,7 +20,7 @@ from torch import Tensor
 from baselines.base import BaselineConfig, Run, State
 from baselines.nets.base import AutoregressiveNet, Memory, pick
 from baselines.neural import NeuralGenerator
-from baselines.training.batches import shifted
+from baselines.training.batches import Batch, Rows, shifted
 from baselines.training.policy_gradient import (
     BaselineKind,
     RewardBaseline,
@@ -202,8 +202,19 @@ class SequencePolicy(ABC):
         sources = self.corpus.splits["train"].sources
         if sources is None:
             return None
-        rows = torch.randint(len(sources), (self.config.batch,), generator=self.run.rng("sources"))
-        return self.generator.collator.sources(sources.take(rows.numpy()), self.run.device)
+        return self.generator.collator.sources(sources.take(self._random_rows("sources")), self.run.device)
+
+    def _random_rows(self, purpose: str) -> Rows:
+        """Which lines of train [batch], at random: a batch of `Pairs` has one length, which would tell a discriminator
+        what is real."""
+        count = len(self.corpus.splits["train"])
+        return torch.randint(count, (self.config.batch,), generator=self.run.rng(purpose)).numpy()
+
+    def _random_pairs(self, purpose: str) -> Batch:
+        """Such lines with their sources, as tensors."""
+        train, rows = self.corpus.splits["train"], self._random_rows(purpose)
+        assert train.sources is not None, "checked by `supports`"
+        return self.generator.collator.batch(train.targets.take(rows), train.sources.take(rows), self.run.device)
 
     def _rows_at_once(self, memory: Memory, lengths: Tensor) -> int:
         """How many items are rolled out together: each rollout under way holds a copy of its encoder memory."""
@@ -211,3 +222,34 @@ class SequencePolicy(ABC):
             return self.config.batch
         numbers = sum(part[0].numel() for part in memory) * self.config.rollouts
         return max(1, int(MEMORY // (numbers * float(lengths.double().mean()))))
+
+
+@dataclass
+class GameProgress(Progress):
+    pretrain_steps: int = 0  # of the discriminator
+
+
+class AdversarialPolicy(SequencePolicy):
+    """A policy and the discriminator that judges it, which learns too: methods make it, and say how it learns."""
+
+    discriminator: Any  # a module of the method's own kind
+    d_optimizer: torch.optim.Optimizer
+
+    def state(self, done: Progress) -> dict[str, Any]:
+        """Everything between two rounds, or two steps of the discriminator's pre-training."""
+        return super().state(done) | {
+            "discriminator": self.discriminator.state_dict(),
+            "d_moments": moments(self.discriminator, self.d_optimizer),
+        }
+
+    def restore(self, saved: Mapping[str, Any] | None) -> GameProgress:
+        """Puts back what `state` gave; a fresh start without it."""
+        if saved is None:
+            return GameProgress()
+        self.load_state(saved)
+        return GameProgress(**saved["progress"])
+
+    def load_state(self, saved: Mapping[str, Any]) -> None:
+        super().load_state(saved)
+        self.discriminator.load_state_dict(saved["discriminator"])
+        set_moments(self.discriminator, self.d_optimizer, saved["d_moments"])

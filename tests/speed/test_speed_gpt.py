@@ -15,9 +15,10 @@ import pytest
 import torch
 
 from baselines.decoding import Limits, sample
-from baselines.gpt import GPT, GPTConfig, LanguageModel, _optimiser, _step
+from baselines.gpt import GPT, GPTConfig, LanguageModel
 from baselines.nets.transformer import TransformerLanguageModel, initialise
 from baselines.sampling import TokenSampler
+from baselines.training.tuning import decaying_adam, training_step
 from tasks.base import Corpus, Ragged, Split, Vocabulary
 from tests.toys import ToyCodec, _corpus
 
@@ -83,11 +84,11 @@ def test_sampling(benchmark: Any, budget: str, batch: int, rounds: int) -> None:
 @pytest.mark.parametrize(("budget", "rounds"), [("small", 5), ("paper", 1)])
 def test_training_step(benchmark: Any, budget: str, rounds: int) -> None:
     generator, config = model(budget)
-    optimiser = _optimiser(generator, config.training)
+    optimiser = decaying_adam(generator, config.training)
     rows = corpus(config.training.batch).splits["train"].targets
 
     def step() -> None:
-        _step(generator, optimiser, rows, config.training.clip)
+        training_step(generator, optimiser, (rows,), config.training.clip)
 
     step()
     (taken,) = seconds(step, rounds=rounds)

@@ -17,7 +17,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines import gpt
 from baselines.decoding import Limits, greedy, sample
 from baselines.gpt import GPT, GPTConfig, LanguageModel, TrainingConfig
 from baselines.merging import merge
@@ -25,6 +24,7 @@ from baselines.nets import transformer
 from baselines.nets.base import pick
 from baselines.nets.transformer import TransformerLanguageModel, initialise
 from baselines.neural import NeuralGenerator
+from baselines.training.tuning import decaying_adam, set_rate
 from tasks.base import Ragged
 from tests.checkpoints import make_checkpoint
 from tests.fakes import FakeRun, Interrupted, Saved
@@ -315,7 +315,7 @@ def test_rates_rise_and_fall() -> None:
         settings = TrainingConfig(learning_rate=2.0, warmup=4, schedule=schedule)
         rates[schedule] = []
         for step in range(13):
-            gpt._set_rate(optimiser, settings, step, 12)
+            set_rate(optimiser, settings.learning_rate * settings.share(step, 12))
             rates[schedule].append(optimiser.param_groups[0]["lr"])
     assert rates["linear"] == pytest.approx([0.5, 1, 1.5, 2, 2, 1.75, 1.5, 1.25, 1, 0.75, 0.5, 0.25, 0])
     cosine = [1 + math.cos(math.pi * k / 8) for k in range(9)]
@@ -324,7 +324,7 @@ def test_rates_rise_and_fall() -> None:
 
 def test_gains_and_biases_do_not_decay() -> None:
     net = tiny().build(CORPORA["free"]).net
-    decayed, kept = gpt._optimiser(net, TrainingConfig(weight_decay=0.3)).param_groups
+    decayed, kept = decaying_adam(net, TrainingConfig(weight_decay=0.3)).param_groups
     names = {id(parameter): name for name, parameter in net.named_parameters()}
     assert (decayed["weight_decay"], kept["weight_decay"]) == (0.3, 0.0)
     assert all(name.endswith("bias") or ".ln_" in name for name in (names[id(p)] for p in kept["params"]))

@@ -16,7 +16,7 @@ from torch import Tensor
 from baselines.base import CannotDecode, Decoding, Generator, NotTractable, TextGenerator, Writer
 from baselines.merging import merge
 from baselines.mle import Transformer, TransformerConfig
-from baselines.pretrained_pairs import PretrainedPairs
+from baselines.pretrained_pairs import PretrainedPairs, _Reader
 from tasks.base import Corpus, Ragged
 from tests.checkpoints import make_pair_checkpoint
 from tests.fakes import FakeRun, Interrupted, Saved
@@ -105,6 +105,22 @@ def test_log_probs_are_those_of_each_pair_alone(checkpoint: Path) -> None:
     again, _ = generator.text_log_probs([texts[i] for i in order], [SOURCES[i] for i in order])
     np.testing.assert_allclose(again, sums[order], atol=1e-12)
     assert [part.tolist() for part in generator.text_log_probs([], [])] == [[], []]
+
+
+def test_the_readers_steps_are_its_teacher_forcing(checkpoint: Path) -> None:
+    generator = loaded(checkpoint)
+    ids, seen = generator._padded(generator.encode_sources(SOURCES))
+    inputs = torch.randint(5, 12, (len(ids), 4), generator=torch.Generator().manual_seed(fresh_seed()))
+    inputs[:, 0] = generator.start
+    reader = _Reader(generator.model, unknown=generator.tokenizer.unk_token_id)
+    with torch.no_grad():
+        memory = (generator.model.get_encoder()(input_ids=ids, attention_mask=seen.long()).last_hidden_state, seen)
+        at_once, state, steps = reader(inputs, memory), reader.initial_state(len(ids), memory), []
+        for tokens in inputs.unbind(1):
+            logits, state = reader.step(tokens, state, memory)
+            steps.append(logits)
+    assert bool((at_once[..., generator.tokenizer.unk_token_id] == float("-inf")).all())
+    torch.testing.assert_close(torch.stack(steps, 1), at_once, atol=1e-5, rtol=1e-5)
 
 
 def test_what_the_model_cannot_read_is_cut(checkpoint: Path) -> None:

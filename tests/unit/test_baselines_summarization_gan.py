@@ -254,7 +254,7 @@ def test_the_gradient_goes_up_the_worth_of_what_was_sampled(kind: str, monkeypat
 def test_the_discriminator_learns_that_people_are_people() -> None:
     """Its loss falls as the log-odds of people's summaries rise and the machine's fall."""
     game = players()
-    batch = game._random_pairs()
+    batch = game._random_pairs("positives")
     assert batch.sources is not None
     written = drawn(game)[0].tokens
     loss, right = discriminator_loss(game.discriminator, batch, written)
@@ -297,8 +297,8 @@ def test_it_learns_from_pairs_of_train_and_from_what_the_present_generator_write
 
 def test_steps_of_the_discriminator_bring_it_nearer_to_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
     game = players(discriminator={"learning_rate": 0.01})
-    batch, written = game._random_pairs(), drawn(game)[0].tokens
-    monkeypatch.setattr(game, "_random_pairs", lambda: batch)
+    batch, written = game._random_pairs("positives"), drawn(game)[0].tokens
+    monkeypatch.setattr(game, "_random_pairs", lambda _: batch)
     monkeypatch.setattr(game, "write", lambda _: written)
     losses = [game.discriminator_step()["d_loss"] for _ in range(20)]
     assert losses[-1] < losses[0]
