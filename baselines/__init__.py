@@ -26,6 +26,7 @@ BUILTIN: dict[str, str] = {
     "ngram": "baselines.ngram:Ngram",
     "nnlm": "baselines.nnlm:NNLM",
     "pg_bleu": "baselines.pg_bleu:PGBleu",
+    "pointer_generator": "baselines.mle:PointerGenerator",
     "relgan": "baselines.relgan:RelGAN",
     "retrieval": "baselines.retrieval:Retrieval",
     "rnnsearch": "baselines.mle:RNNSearch",

@@ -20,7 +20,7 @@ from baselines.base import Baseline, BaselineConfig, Run
 from baselines.nets.attention import AttentionSeq2Seq
 from baselines.nets.base import AutoregressiveNet
 from baselines.nets.lstm import initialise
-from baselines.neural import NeuralGenerator, build_net, lacks
+from baselines.neural import NeuralGenerator, build_net, copies, lacks
 from baselines.training.action_values import chosen_values, expected_value_sum, expected_values, value_spread
 from baselines.training.batches import Batch, shifted
 from baselines.training.loss import cross_entropy
@@ -107,7 +107,7 @@ class ActorCritic(Baseline):
     budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = BUDGETS
 
     def supports(self, corpus: Corpus) -> str | None:
-        return without_pairs(corpus) or lacks(corpus, self.config.mle.net)
+        return without_pairs(corpus) or lacks(corpus, self.config.mle.net) or copies(self.config.mle.net)
 
     def pretraining(self, corpus: Corpus) -> Mapping[str, Any] | None:
         return pretraining_spec(corpus, self.config.mle)

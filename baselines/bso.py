@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from baselines.base import Baseline, BaselineConfig, CannotDecode, Decoding, Run
 from baselines.nets.base import AutoregressiveNet, Memory, State, pick
-from baselines.neural import NeuralGenerator, build_net, lacks
+from baselines.neural import NeuralGenerator, build_net, copies, lacks
 from baselines.training.batches import Batch
 from baselines.training.mle import MLEConfig, over_pretraining, pretrain, pretraining_spec
 from baselines.training.policy_gradient import without_dropout
@@ -79,7 +79,7 @@ class BSO(Baseline):
     budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = BUDGETS
 
     def supports(self, corpus: Corpus) -> str | None:
-        return without_pairs(corpus) or lacks(corpus, self.config.mle.net)
+        return without_pairs(corpus) or lacks(corpus, self.config.mle.net) or copies(self.config.mle.net)
 
     def pretraining(self, corpus: Corpus) -> Mapping[str, Any] | None:
         return pretraining_spec(corpus, self.config.mle)

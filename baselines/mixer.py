@@ -168,6 +168,7 @@ class MixedLearner(SecondStage):
         Returns:
             What was foretold, a constant, and its mean squared error where tokens were sampled.
         """
+        features = features[..., : self.expected.in_features]  # a row that copies goes on with the source's places
         foretold = self.expected(features).squeeze(2)
         error = ((foretold - reward.unsqueeze(1)).square() * sampled).sum() / sampled.sum().clamp(min=1)
         self.expected_optimizer.zero_grad(set_to_none=True)

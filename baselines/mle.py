@@ -87,6 +87,23 @@ class RNNSearch(EncoderDecoder):
     budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = conditional_budgets({})
 
 
+class PointerGeneratorNet(NetConfig):
+    architecture: Literal["rnnsearch"] = "rnnsearch"
+    copy_source: Literal[True] = True
+
+
+class PointerGeneratorConfig(MLEConfig):
+    net: PointerGeneratorNet = PointerGeneratorNet()
+
+
+class PointerGenerator(EncoderDecoder):
+    name: ClassVar[str] = "pointer_generator"
+    summary: ClassVar[str] = "the encoder-decoder of mle, which can also copy words of the source"
+    source: ClassVar[str] = "See, Liu and Manning 2017, arXiv 1704.04368 (without coverage)"
+    Config: ClassVar[type[BaselineConfig]] = PointerGeneratorConfig
+    budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = conditional_budgets({})
+
+
 class LSTMSeq2SeqNet(NetConfig):
     architecture: Literal["seq2seq"] = "seq2seq"
     reverse_source: bool = True  # section 3.3

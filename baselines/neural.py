@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from baselines.base import CannotDecode, Decoding
 from baselines.decoding import Coverage, Limits, beam_search, greedy, sample
 from baselines.grown import GrownConfig
 from baselines.nets import encoder_decoder
-from baselines.nets.attention import AttentionSeq2Seq, Cell
+from baselines.nets.attention import AttentionSeq2Seq, AttentiveDecoder, Cell
 from baselines.nets.base import AutoregressiveNet, Memory
 from baselines.nets.cnn_encoder import ConvSeq2Seq
+from baselines.nets.copying import KINDS, Copying, CopyOutput, copied_ids
 from baselines.nets.dbam import DBAM
 from baselines.nets.dual_attention import DualAttention
 from baselines.nets.encoder_decoder import TransformerSeq2Seq
@@ -45,6 +46,7 @@ class NetConfig(GrownConfig):
         "reverse_source": False,
         "window": 5,
         "heads": 4,
+        "copy_source": False,
     }
 
     embedding: PositiveInt = 128
@@ -63,6 +65,13 @@ class NetConfig(GrownConfig):
     reverse_source: bool = False  # seq2seq: the source is read from its end
     window: PositiveInt = 5  # cnn: source words that a key is made of
     heads: PositiveInt = 4  # transformer
+    copy_source: bool = False  # rnnsearch, cnn, dual_attention, dbam: a pointer-generator's output
+
+    @model_validator(mode="after")
+    def _copies_by_attention(self) -> Self:
+        if self.copy_source and self.architecture in ("seq2seq", "transformer"):
+            raise ValueError(f"copy_source needs an attentive decoder, and {self.architecture} is none of those")
+        return self
 
 
 LONGEST = 512  # tokens of a source, where the corpus sets no limit
@@ -78,7 +87,11 @@ def build_net(corpus: Corpus, config: NetConfig) -> AutoregressiveNet:
     with torch.random.fork_rng(devices=[]):  # PyTorch draws first weights from its global stream, which dropout uses
         if corpus.source_vocab is None:
             return LSTMLanguageModel(corpus.vocab.size, **sizes)
-        return _encoder_decoder(corpus, corpus.source_vocab.n_inputs, config, sizes)
+        net = _encoder_decoder(corpus, corpus.source_vocab.n_inputs, config, sizes)
+        if isinstance(net, Copying):
+            separator = corpus.source_codec.separator if corpus.source_codec else None
+            net.copy_from(copied_ids(corpus.source_vocab, corpus.vocab, separator))
+        return net
 
 
 def _encoder_decoder(corpus: Corpus, words: int, config: NetConfig, sizes: dict[str, Any]) -> AutoregressiveNet:
@@ -87,19 +100,25 @@ def _encoder_decoder(corpus: Corpus, words: int, config: NetConfig, sizes: dict[
     source, target = corpus.max_source_length or LONGEST, corpus.max_target_length + 1  # tokens read, `bos` is one
     readout = {**sizes, "readout": config.readout}
     attention = {**readout, "encoder": config.encoder, "attention": config.attention}
+
+    def kind(plain: type[AttentiveDecoder]) -> Callable[..., AutoregressiveNet]:
+        return KINDS[plain] if config.copy_source else plain
+
     match config.architecture:
         case "rnnsearch":
-            return AttentionSeq2Seq(*vocabularies, **attention, input_feeding=config.input_feeding, cell=config.cell)
+            return kind(AttentionSeq2Seq)(
+                *vocabularies, **attention, input_feeding=config.input_feeding, cell=config.cell
+            )
         case "seq2seq":
             return Seq2Seq(*vocabularies, **readout, reverse_source=config.reverse_source)
         case "cnn":
-            return ConvSeq2Seq(
+            return kind(ConvSeq2Seq)(
                 *vocabularies, source, **readout, window=config.window, input_feeding=config.input_feeding
             )
         case "dual_attention":
-            return DualAttention(*vocabularies, target, **attention)
+            return kind(DualAttention)(*vocabularies, target, **attention)
         case "dbam":
-            return DBAM(*vocabularies, **attention)
+            return kind(DBAM)(*vocabularies, **attention)
         case "transformer":
             heads, rate = config.heads, config.dropout
             return TransformerSeq2Seq(*vocabularies, source, target, config.hidden, config.layers, heads, rate)
@@ -118,6 +137,13 @@ def lacks(corpus: Corpus, config: NetConfig) -> str | None:
     """None, or what `build_net` would need for this and has not; for `Baseline.supports`."""
     if corpus.source_vocab is not None and config.architecture == "transformer" and not available():
         return MISSING
+    return None
+
+
+def copies(config: NetConfig) -> str | None:
+    """None, or why a method that works on logits can't have this generator; for `Baseline.supports`."""
+    if config.copy_source:
+        return "it works on the logits of a softmax, and with net.copy_source the output is none"
     return None
 
 
@@ -244,6 +270,13 @@ def never(net: AutoregressiveNet, token: int | None) -> Iterator[None]:
     """The token has probability 0 inside; None forbids nothing."""
     if token is None:
         yield
+        return
+    if isinstance(net.output, CopyOutput):  # it could be copied whatever its bias is
+        outer, net.output.forbidden = net.output.forbidden, token
+        try:
+            yield
+        finally:
+            net.output.forbidden = outer
         return
     kept = net.output.bias.data[token].clone()
     net.output.bias.data[token] = float("-inf")

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.nets.copying import CopyOutput
+
 CACHE_ELEMENTS = 1 << 19  # logits worked on at once on a CPU: 2 MiB of float32, about a core's own cache
 SAFE_EXPONENT = 50.0  # exp of it, summed over any vocabulary, is far from either end of float32
 
@@ -49,6 +51,10 @@ class TokenSampler:
     """
 
     def __init__(self, output: nn.Linear, temperature: float = 1.0) -> None:
+        self.copying = output if isinstance(output, CopyOutput) else None
+        self.temperature = temperature
+        if self.copying is not None:
+            temperature = 1.0  # of the whole distribution, not of what the layer gives
         self.vocab, features = output.weight.shape
         self.width = block_width(self.vocab)
         self.blocks = -(-self.vocab // self.width)
@@ -65,15 +71,28 @@ class TokenSampler:
         size = chunk_rows(self.layer.shape[1], features.device)
         memory = self.layer.new_empty(min(size, len(features)), self.layer.shape[1])
         parts = [uniforms.new_zeros((0, uniforms.shape[1]), dtype=torch.int64)]
-        with_one = torch.cat([features, features.new_ones(len(features), 1)], 1)
+        read = features if self.copying is None else self.copying.readout(features)
+        with_one = torch.cat([read, read.new_ones(len(read), 1)], 1)
         bounded = self._bounded(with_one)
-        for part, uniform in zip(torch.split(with_one, size), torch.split(uniforms, size), strict=True):
+        chunks = (torch.split(tensor, size) for tensor in (with_one, uniforms, features))
+        for part, uniform, whole in zip(*chunks, strict=True):
             weights = torch.mm(part, self.layer, out=memory[: len(part)])
             if not bounded:
                 weights.sub_(weights.amax(1, keepdim=True))
             weights.exp_()
+            if self.copying is not None:
+                weights = self._with_copies(self.copying, weights, whole)
             parts.append(_search(weights.view(-1, self.blocks, self.width), uniform).clamp_(max=self.vocab - 1))
         return torch.cat(parts)
+
+    def _with_copies(self, output: CopyOutput, weights: Tensor, features: Tensor) -> Tensor:
+        """exp of the logits [rows, columns] -> weights of the distribution that copies, at the temperature."""
+        weights = output.mixed(weights.div_(weights.sum(1, keepdim=True)), output.shares(features))
+        if output.forbidden is not None:
+            weights[:, output.forbidden] = 0.0
+        if self.temperature != 1:
+            weights = weights.div_(weights.amax(1, keepdim=True)).pow_(1 / self.temperature)
+        return weights
 
     def _bounded(self, features: Tensor) -> bool:
         """Whether exp of every logit is in range as it is: |x . w| <= |x| |w|. Not asked of a GPU, which would wait."""

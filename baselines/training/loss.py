@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.nets.copying import CopyOutput
 from baselines.sampling import chunk_rows
 
 MIN_ROWS = 128  # a chunk of fewer rows spends its time reading the weight matrix, whatever the cache would like
@@ -31,6 +33,10 @@ def cross_entropy(
     """
     if weights is None:
         weights = features.new_ones(len(targets))
+    if isinstance(output, CopyOutput):
+        if label_smoothing:
+            raise ValueError("labels are not smoothed where the output copies")
+        return _copying_cross_entropy(features, output, targets, weights)
     arguments = (features, output.weight, output.bias, targets, weights, label_smoothing)
     loss: Tensor = _CrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call, unused-ignore]
     return loss
@@ -38,11 +44,15 @@ def cross_entropy(
 
 @torch.no_grad()
 def log_probs(features: Tensor, output: nn.Linear, targets: Tensor) -> Tensor:
-    """Natural log-probability of each target: features [tokens, features], targets [tokens] -> [tokens].
+    """Natural log-probability of each target: features [tokens, features], targets [tokens] -> [tokens]."""
+    if isinstance(output, CopyOutput):
+        generated = _softmax_log_probs(output.readout(features), output.weight, output.bias, targets)
+        return output.of_targets(features, targets, generated)[0].clamp_(max=0)
+    return _softmax_log_probs(features, output.weight, output.bias, targets)
 
-    Blocks of some tokens by some of the vocabulary: a block is multiplied, and its exp summed, within the cache.
-    """
-    weight, bias = output.weight, output.bias
+
+def _softmax_log_probs(features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    """Blocks of some tokens by some of the vocabulary: a block is multiplied, and its exp summed, within the cache."""
     aim = (features * weight[targets]).sum(1) + bias[targets]
     mass = torch.zeros_like(aim)
     size = chunk_rows(COLUMNS, features.device)
@@ -55,8 +65,22 @@ def log_probs(features: Tensor, output: nn.Linear, targets: Tensor) -> Tensor:
     # that was exp as it is, without the largest logit taken off: where it left the range of float32, with it
     lost = (~((mass > 1 / SAFE_MASS) & (mass < SAFE_MASS))).nonzero().squeeze(1)
     for rows in torch.split(lost, chunk_rows(len(weight), features.device)):
-        found[rows] = aim[rows] - output(features[rows]).logsumexp(1)
+        found[rows] = aim[rows] - F.linear(features[rows], weight, bias).logsumexp(1)
     return found.clamp_(max=0)  # the two parts are rounded apart
+
+
+def _copying_cross_entropy(features: Tensor, output: CopyOutput, targets: Tensor, weights: Tensor) -> Tensor:
+    """With p = g P + c, d log p = (g P / p) d log P + what g and c add.
+
+    So the softmax's part of the gradient is that of a cross-entropy with other weights, and stays in chunks.
+    """
+    readout = output.readout(features)
+    with torch.no_grad():
+        generated = _softmax_log_probs(readout, output.weight, output.bias, targets)
+    found, part = output.of_targets(features, targets, generated)
+    arguments = (readout, output.weight, output.bias, targets, weights * part, 0.0)
+    own: Tensor = _CrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call, unused-ignore]
+    return (own - own.detach()) - (weights * found).sum()  # of `own` the gradient alone is wanted
 
 
 class _CrossEntropy(torch.autograd.Function):

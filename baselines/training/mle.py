@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from baselines.base import Run, State
@@ -44,6 +44,12 @@ class MLEConfig(GrownConfig):
     label_smoothing: NonNegativeFloat = Field(default=0.0, lt=1.0)
     valid_rows: PositiveInt = 2000  # the first of valid, looked at after each interval
     warmup: NonNegativeInt = 0  # steps in which the rate rises linearly from 0, whatever the schedule then makes of it
+
+    @model_validator(mode="after")
+    def _copies_are_not_smoothed(self) -> Self:
+        if self.label_smoothing and self.net.copy_source:
+            raise ValueError("label_smoothing is not offered with net.copy_source")
+        return self
 
 
 class DualAttentionNet(NetConfig):
