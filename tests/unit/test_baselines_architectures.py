@@ -13,7 +13,16 @@ import torch
 from baselines import mle, neural
 from baselines.base import Decoding
 from baselines.merging import merge
-from baselines.mle import MLE, CNNSeq2Seq, DBAMRow, DualAttentionRow, LSTMSeq2Seq, RNNSearch, Transformer
+from baselines.mle import (
+    MLE,
+    CNNSeq2Seq,
+    DBAMRow,
+    DualAttentionRow,
+    LSTMSeq2Seq,
+    PointerGenerator,
+    RNNSearch,
+    Transformer,
+)
 from baselines.nets.transformer import available
 from baselines.neural import NetConfig, build_net
 from baselines.training.mle import Course, MLEConfig, _set_rate, pretraining_spec
@@ -24,7 +33,7 @@ TINY = {
     "net": {"embedding": 8, "hidden": 8, "encoder": 4, "attention": 6, "readout": 8, "dropout": 0.2, "heads": 2},
     "epochs": 2,
 }
-ROWS = [RNNSearch, LSTMSeq2Seq, CNNSeq2Seq, DualAttentionRow, DBAMRow, Transformer]
+ROWS = [RNNSearch, PointerGenerator, LSTMSeq2Seq, CNNSeq2Seq, DualAttentionRow, DBAMRow, Transformer]
 with_library = pytest.mark.skipif(not available(), reason="transformers is not installed")
 EVERY = [
     pytest.param(row, marks=[with_library, pytest.mark.slow] if row is Transformer else [], id=row.name) for row in ROWS
@@ -57,7 +66,7 @@ OLD_MLE = {
     "valid_rows": 2000,
 }
 FREE_NET = {k: v for k, v in OLD_NET.items() if k not in ("encoder", "attention", "readout", "input_feeding")}
-CHANGED = {"architecture": "cnn", "cell": "gru", "reverse_source": True, "window": 3, "heads": 2}
+CHANGED = {"architecture": "cnn", "cell": "gru", "reverse_source": True, "window": 3, "heads": 2, "copy_source": True}
 
 
 def test_keys_of_what_was_stored_stay():
@@ -97,7 +106,11 @@ def row(cls: type[MLE], **changes: object) -> MLE:
 
 def test_a_row_and_an_option_of_mle_are_one_training():
     corpus = conditional_corpus(9)
-    wanted = {"rnnsearch": {"cell": "gru", "input_feeding": True}, "lstm_seq2seq": {"reverse_source": True}}
+    wanted = {
+        "rnnsearch": {"cell": "gru", "input_feeding": True},
+        "lstm_seq2seq": {"reverse_source": True},
+        "pointer_generator": {"copy_source": True},
+    }
     for cls in ROWS:
         own = row(cls)
         option = merge(TINY, {"net": {"architecture": own.config.net.architecture, **wanted.get(cls.name, {})}})

@@ -307,7 +307,7 @@ def test_interrupted_training_ends_bit_identical():
 
 
 def rare_words(n: int = 500, words: int = 400) -> Corpus:
-    """The answer is the source's second word and third word; each word is met a few times, some are in no vocabulary."""
+    """The answer is a source's second and third word; each is met a few times, some are in no vocabulary."""
     rng = random.Random(4)
     names = [f"w{i}" for i in range(words)]
     codec = ToyCodec(vocabulary(names[: words * 9 // 10]))
