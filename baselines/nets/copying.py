@@ -174,8 +174,6 @@ def copied_ids(source: Vocabulary, target: Vocabulary, separator: int | None) ->
     places = {token: place for place, token in enumerate(target.tokens)}
     found = [places.get(token, target.unk) for token in source.tokens]
     found += [NOTHING] * (source.n_inputs - source.size)  # `bos` and `pad`
-    if source.unk is not None:
-        found[source.unk] = target.unk
     for token in (source.eos, separator):
         if token is not None:
             found[token] = NOTHING
