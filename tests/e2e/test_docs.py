@@ -1,0 +1,191 @@
+"""Every command and every piece of code in the documents is run, in a folder that has what the documents suppose.
+
+A `run` is cut down by flags put behind it (few rows, one seed, an epoch); benchmarks and `make` are looked up, not
+run. A block that can't be run at all stands below a comment `<!-- not run: the reason -->`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bench.config import make_grid
+from tasks.embedded import rows
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "results" / "README.md", *(ROOT / "docs").rglob("*.md")])
+BLOCK = re.compile(
+    r"(?:<!-- not run: (?P<why>[^>]+) -->\n+)?^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^ *```",
+    re.M | re.S,
+)
+SHELL, TEXT = ("sh", "bash", "console"), ("", "text", "csv", "json", "xml", "yaml", "html", "latex", "markdown", "diff")
+SETS = {"poetry": "poetry_jueju5", "poetry7": "poetry_jueju7", "speech": "speech_obama", "captions": "caption_coco",
+         "translation": "mt_en_fr", "summarization": "sum_arxiv", "dialogue": "dialogue_selfdialogue"}  # fmt: skip
+CUT = ["--limit", "60", "--seeds", "1", "--budget", "smoke", "--samples", "30"]
+for setting in (
+    "mle.epochs=1",
+    "seqgan.mle.epochs=1",
+    "seqgan.rounds=1",
+    "seqgan.d_pretrain_steps=1",
+    "maskgan.rounds=1",
+):
+    CUT += ["--set", setting]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block, and where it stands."""
+
+    page: Path
+    line: int
+    language: str
+    body: str
+    why: str | None
+
+    @property
+    def place(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """Words of each command, prompts and comments left out; of a `console` only what stands behind a `$`."""
+        lines = self.body.replace("\\\n", " ").splitlines()
+        if self.language == "console":
+            lines = [line.strip()[2:] for line in lines if line.strip().startswith("$ ")]
+        found = (shlex.split(line, comments=True) for line in lines)
+        return [words for words in found if words]
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text(encoding="utf-8")
+    for found in BLOCK.finditer(text):
+        line = text.count("\n", 0, found.start("body"))
+        yield Block(page, line, found["language"], found["body"], found["why"])
+
+
+ALL = [block for page in PAGES for block in blocks(page)]
+
+
+def of(*languages: str) -> list[Block]:
+    return [block for block in ALL if block.language in languages and block.why is None]
+
+
+def gantlet(words: list[str], cwd: Path) -> str:
+    """Runs `python run_bench.py WORDS`; only a mistake in the call, or a crash, is a failure here."""
+    if not words or words[0] == "run":
+        words = [*words, *CUT]
+    ended = subprocess.run(
+        [sys.executable, "run_bench.py", *words],
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    said = ended.stdout + ended.stderr
+    assert ended.returncode in (0, 1), f"{shlex.join(words)}\n{said}"
+    assert "Traceback" not in said, said
+    return said
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the documents suppose: data, text of one's own, a method of one's own, a finished run."""
+    place = tmp_path_factory.mktemp("workshop")
+    for name in ("run_bench.py", "docs", "tests", "Makefile", "pyproject.toml"):
+        (place / name).symlink_to(ROOT / name)
+    for name, dataset in SETS.items():
+        for split in ("train", "valid", "test"):
+            file = place / "DIR" / dataset / f"{split}.jsonl"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows(name, split)[:200]), encoding="utf-8")
+    captions = [str(row["text"]) for row in rows("captions", "train")]
+    for name, lines in {"samples.txt": captions[:60], "test.txt": captions[60:160], "mine.txt": captions[:300]}.items():
+        (place / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (place / "my.txt").write_text((place / "mine.txt").read_text())
+    (place / "captions.jsonl").write_text("".join(json.dumps({"caption": text}) + "\n" for text in captions[:300]))
+    (place / "my_gan.py").write_text((ROOT / "docs" / "examples" / "my_gan.py").read_text())
+    words = "run --tasks poetry,captions --plugin my_gan.py --baselines mle,my_gan,maskgan --out results/runs/mine"
+    gantlet(words.split(), place)
+    return place
+
+
+def placed(words: list[str], place: Path) -> list[str]:
+    """Folders of cells that the shell would have found by their pattern."""
+    found: list[str] = []
+    for word in words:
+        matches = sorted(str(path.relative_to(place)) for path in place.glob(word)) if "*" in word else []
+        found += matches or [word]
+    return found
+
+
+@pytest.mark.parametrize("block", of(*SHELL), ids=lambda block: block.place)
+def test_commands_run(block: Block, workshop: Path) -> None:
+    for command in block.commands:
+        words = placed(command, workshop)
+        while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+            words = words[1:]
+        if words[:2] == ["python", "run_bench.py"]:
+            gantlet(words[2:], workshop)
+        elif words[:2] == ["python", "-m"]:
+            say = subprocess.run([sys.executable, *words[1:]], cwd=workshop, check=True, capture_output=True, text=True)
+            if block.language == "console":
+                assert say.stdout.strip() == block.body.partition("\n")[2].strip()
+        elif words[0] in ("make", "pip", "pytest"):
+            look_up(words)
+        else:
+            pytest.fail(f"{block.place}: no test knows what to do with {shlex.join(command)}")
+
+
+def look_up(words: list[str]) -> None:
+    """What is too long to be run, or would change the environment: its targets, extras or tests exist."""
+    if words[0] == "make":
+        targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
+        assert set(words[1:]) <= set(targets), words
+    elif words[0] == "pip":
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        asked = re.findall(r"\[([a-z,]+)\]", " ".join(words))
+        assert {name for group in asked for name in group.split(",")} <= set(extras), words
+    elif "-k" in words:
+        ended = subprocess.run([sys.executable, "-m", *words, "--collect-only", "-q"], cwd=ROOT, check=False)
+        assert ended.returncode == 0, words
+    else:
+        assert all((ROOT / word).exists() for word in words if word.startswith("tests")), words
+
+
+@pytest.mark.parametrize("page", sorted({block.page for block in of("python")}), ids=lambda page: page.name)
+def test_python_runs_from_the_top_of_a_page_to_its_end(page: Path, workshop: Path) -> None:
+    code = "\n\n".join(block.body for block in blocks(page) if block.language == "python" and block.why is None)
+    ended = subprocess.run(
+        [sys.executable, "-"], cwd=workshop, input=code, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert ended.returncode == 0, f"{page}\n{ended.stderr}"
+
+
+@pytest.mark.parametrize("block", of("toml"), ids=lambda block: block.place)
+def test_grids_are_grids(block: Block) -> None:
+    table = tomllib.loads(block.body)
+    if "tasks" in table:
+        make_grid({"name": "doc", **table}, {}, block.place)
+
+
+def test_no_command_hides_in_a_block_without_its_language() -> None:
+    assert ALL, "no block found: the pattern is wrong"
+    assert {block.language for block in ALL} <= {*SHELL, *TEXT, "python", "toml"}
+    for block in ALL:
+        if block.language in TEXT:
+            hidden = re.search(r"^ *(python|pytest|make|pip|OMP_NUM_THREADS=\d+) ", block.body, re.M)
+            assert hidden is None or block.why, f"{block.place}: name its language, sh"
