@@ -1,8 +1,7 @@
-"""Actor-critic: values of all actions, what the critic aims at, who is moved by what, and that BLEU goes up."""
+"""Actor-critic: values of all actions, what the critic aims at, and who is moved by what."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -10,18 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from baselines.actor_critic import ActorCritic, ActorCriticConfig, Players
-from baselines.base import Diverged
 from baselines.merging import merge
 from baselines.nets.lstm import initialise
 from baselines.training import action_values
 from baselines.training.action_values import chosen_values, expected_value_sum, expected_values, value_spread
 from baselines.training.batches import Batch, shifted
-from baselines.training.mle import MLE_BUDGETS, MLEConfig
 from tasks.base import Corpus
-from tests.fakes import FakeRun, Interrupted, Saved
+from tests.fakes import FakeRun
 from tests.fresh import fresh_seed
-from tests.toys import conditional_corpus, free_corpus
-from tests.unit.test_baselines_mrt import bleu_of
+from tests.toys import conditional_corpus
 
 TINY: dict[str, Any] = {
     "mle": {
@@ -251,99 +247,3 @@ def test_outputs_are_little_longer_than_the_targets() -> None:
     some = players(0, extra=1)
     batch = some.pairs.draw()
     assert some.sampled(batch).shape[1] <= batch.targets.shape[1] + 1
-
-
-def test_dropout_is_off_while_it_learns() -> None:
-    found = []
-    for seed in (1, 2):  # torch's global stream, which dropout draws from
-        some = players(0, mle={"net": {"dropout": 0.5}})
-        torch.manual_seed(seed)
-        some.step(some.pairs.draw(), actor=True)
-        found.append(copied(some.net) | copied(some.critic))
-    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
-
-
-def test_the_log_and_the_start() -> None:
-    run = FakeRun()
-    generator = tiny().fit(CORPUS, run)
-    (pretrained,) = run.saved.pretrained.values()
-    for name, weights in pretrained.items():
-        assert torch.equal(run.saved.snapshots["pretrain"][f"net.{name}"], weights)
-    assert any(not torch.equal(weights, generator.net.state_dict()[name]) for name, weights in pretrained.items())
-    lines = [line for line in run.saved.log if line["stage"] != "pretrain"]
-    assert [(line["stage"], line["step"]) for line in lines] == [
-        *(("critic", 1), ("critic", 2), ("actor_critic", 3), ("actor_critic", 4), ("actor_critic", 5))
-    ]
-    assert [("valid_bleu" in line) for line in lines] == [False, False, False, True, True]
-    assert all(0 <= line["reward"] <= 1 for line in lines)
-
-
-def test_test_is_never_read_and_valid_only_to_look() -> None:
-    other = conditional_corpus(64, seed=7)
-    changed = dataclasses.replace(CORPUS, splits={**other.splits, "train": CORPUS.splits["train"]})
-    first, second = (tiny(select="last").fit(c, FakeRun()).state_dict() for c in (CORPUS, changed))
-    assert all(torch.equal(first[name], second[name]) for name in first)
-
-
-def test_interrupted_anywhere_it_ends_the_same_to_the_bit() -> None:
-    whole = FakeRun(save=False)
-    expected = tiny().fit(CORPUS, whole).state_dict()
-    for place in (whole.safe_points - 4, whole.safe_points - 1):  # within the critic's steps, within the actor's
-        saved = Saved()
-        with pytest.raises(Interrupted):
-            tiny().fit(CORPUS, FakeRun(saved=saved, stop_at=place, save=False))
-        resumed = tiny().fit(CORPUS, FakeRun(saved=saved)).state_dict()
-        assert all(torch.equal(expected[name], resumed[name]) for name in expected), place
-        kept, there = ([x for x in r.log if x["stage"] != "pretrain"] for r in (saved, whole.saved))
-        assert kept == there
-
-
-def test_a_loss_that_is_not_finite_ends_the_run() -> None:
-    with pytest.raises(Diverged):
-        tiny(learning_rate=1e38, steps=5).fit(CORPUS, FakeRun())
-
-
-def test_what_is_not_supported_is_told() -> None:
-    assert "source" in (ActorCritic().supports(free_corpus(20)) or "")
-    assert ActorCritic().supports(CORPUS) is None
-
-
-@pytest.mark.parametrize("budget", ["smoke", "small", "paper"])
-@pytest.mark.parametrize("task", ["translation", "summarization", "dialogue"])
-def test_presets_are_valid_and_share_the_pretraining_of_mle(budget: str, task: str) -> None:
-    config = ActorCriticConfig.model_validate(ActorCritic.preset(budget, task, "conditional"))
-    mle: dict[str, Any] = {}
-    for key in (budget, f"{budget}/conditional", f"{budget}/{task}"):
-        mle = merge(mle, MLE_BUDGETS.get(key, {}))
-    assert config.mle == MLEConfig.model_validate(mle)
-    if budget == "paper":
-        assert (config.gamma_actor, config.gamma_critic, config.lambda_c, config.batch) == (1e-3, 1e-3, 1e-3, 32)
-
-
-@pytest.mark.slow
-def test_it_improves_the_bleu_of_its_start() -> None:
-    seed = 0  # one is enough: the critic takes long to learn
-    corpus = conditional_corpus(600, seed, words=6)
-    settings = {
-        "mle": {
-            "net": {"embedding": 16, "hidden": 24, "encoder": 16, "attention": 16, "readout": 16},
-            "learning_rate": 0.01,
-            "epochs": 4,
-        },
-        "critic": {"embedding": 24, "hidden": 32, "encoder": 24, "attention": 24, "readout": 32},
-        "critic_steps": 240,
-        "critic_pretrain_rate": 1e-2,
-        "critic_learning_rate": 5e-3,
-        "steps": 120,
-        "batch": 128,
-        "learning_rate": 2e-3,
-        "gamma_actor": 0.1,
-        "gamma_critic": 0.1,
-        "lambda_ll": 0.0,
-        "valid_every": 120,
-    }
-    method, run = ActorCritic(ActorCriticConfig.model_validate(settings)), FakeRun(seed, save=False)
-    generator, start = method.fit(corpus, run), method.build(corpus)
-    start.load_state_dict(run.saved.snapshots["pretrain"])
-    for decoding, least in (("sample", 0.06), ("greedy", 0.02)):
-        assert bleu_of(generator, corpus, decoding) > bleu_of(start, corpus, decoding) + least

@@ -1,4 +1,4 @@
-"""The dialogue GAN: what its discriminator reads, what each token is rewarded with, who learns from what."""
+"""The dialogue GAN: what each token is rewarded with, what its discriminator is trained on, who learns from what."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ from baselines.dialogue_gan import (
     random_prefixes,
 )
 from baselines.merging import merge
-from baselines.nets.hierarchical import HierarchicalDiscriminator, split_turns
+from baselines.nets.hierarchical import HierarchicalDiscriminator
 from baselines.nets.lstm import RecurrentNet, initialise
 from baselines.training.batches import shifted
 from baselines.training.mle import MLE_BUDGETS, MLEConfig
 from baselines.training.rollout import Rollouts, Sampled, roll_out, sample_with_states
-from tasks.base import Corpus, Example, Ragged, Split
+from tasks.base import Corpus, Ragged
+from tests.dialogues import CORPORA, discriminator, padded, random_pairs, roughen, talk, verdict
 from tests.fakes import FakeRun, Interrupted, Saved
 from tests.fresh import fresh_seed
-from tests.toys import ToyCodec, conditional_corpus, free_corpus, vocabulary
+from tests.toys import free_corpus
 
 TINY: dict[str, Any] = {
     "mle": {
@@ -51,34 +52,6 @@ TINY: dict[str, Any] = {
     "valid_every": 2,
 }
 ROWS: tuple[type[DialogueGAN], ...] = (DialogueReinforce, DialogueRegsMC, DialogueRegsPartial)
-BREAK = 2
-
-
-def talk(n: int = 60, seed: int = 0, words: int = 6) -> Corpus:
-    """Contexts of 1 to 3 turns of 0 to 3 letters; the response is the last letter before it, in capitals, and `.`."""
-    rng = np.random.default_rng(seed)
-    letters = [chr(97 + i) for i in range(words)]
-    source = ToyCodec(vocabulary(["<br>", *letters]), separator=BREAK)
-    target = ToyCodec(vocabulary([*map(str.upper, letters), "."]))
-
-    def split(count: int) -> Split:
-        contexts, responses = [], []
-        for _ in range(count):
-            turns = [rng.integers(3, 3 + words, rng.integers(0, 4)).tolist() for _ in range(rng.integers(1, 4))]
-            turns[-1] = turns[-1] or [3]
-            contexts.append([i for k, turn in enumerate(turns) for i in ([BREAK] * (k > 0) + turn)] + [0])
-            responses.append([turns[-1][-1] - 1, 2 + words, 0])
-        examples = tuple(Example("", ()) for _ in range(count))
-        return Split(examples, Ragged.from_lists(responses), Ragged.from_lists(contexts))
-
-    splits = {"train": split(n), "valid": split(20), "test": split(20)}
-    plain = conditional_corpus(8)
-    return dataclasses.replace(
-        plain, splits=splits, source_codec=source, target_codec=target, max_source_length=12, max_target_length=6
-    )
-
-
-CORPORA = {"talk": talk(), "plain": conditional_corpus(60)}
 
 
 def tiny(row: type[DialogueGAN] = DialogueReinforce, **settings: Any) -> DialogueGAN:
@@ -93,124 +66,12 @@ def players(corpus: Corpus, row: type[DialogueGAN] = DialogueReinforce, seed: in
     assert isinstance(net, RecurrentNet)
     initialise(net, "uniform", 1.0, torch.Generator().manual_seed(seed))
     game = Game(corpus, method.config, generator, FakeRun(seed))
-    for part in (generator, game.discriminator, game.critic):
+    for part in (generator, game.critic):
         part.double()
-    with torch.no_grad():
-        for i, parameter in enumerate(game.discriminator.parameters()):
-            parameter.uniform_(-1, 1, generator=torch.Generator().manual_seed(seed + i))
-    game.discriminator.source_embedding.weight.data[game.discriminator.source_pad] = 0
-    game.discriminator.target_embedding.weight.data[game.discriminator.target_pad] = 0
+    roughen(game.discriminator, seed)
     uniforms = game._uniforms
     game._uniforms = lambda *shape: uniforms(*shape).double()  # type: ignore[method-assign]
     return game
-
-
-def cell(lstm: Any, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """One step of an LSTM, from the textbook."""
-    gates = lstm.weight_ih_l0 @ x + lstm.bias_ih_l0 + lstm.weight_hh_l0 @ h + lstm.bias_hh_l0
-    i, f, g, o = gates.chunk(4)
-    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    return o.sigmoid() * c.tanh(), c
-
-
-def verdict(net: HierarchicalDiscriminator, source: list[int], response: list[int]) -> Tensor:
-    """The log-odds of one pair, its turns read one by one; nothing is padded."""
-    turns: list[list[int]] = [[]]
-    for token in source:
-        turns[-1].append(token)
-        if token == net.separator:
-            turns.append([])
-    turns = [turn for turn in turns if turn]
-    zero = net.output.weight.new_zeros(net.words.hidden_size)
-    outer, outer_c = zero, zero
-    tables = [net.source_embedding] * len(turns) + [net.target_embedding]
-    for table, turn in zip(tables, [*turns, response], strict=True):
-        h, c = zero, zero
-        for token in turn:
-            h, c = cell(net.words, table.weight[token], h, c)
-        outer, outer_c = cell(net.turns, h, outer, outer_c)
-    return net.output.weight[0] @ outer + net.output.bias[0]
-
-
-def padded(rows: list[list[int]], pad: int, more: int = 0) -> Tensor:
-    width = max(map(len, rows)) + more
-    return torch.tensor([row + [pad] * (width - len(row)) for row in rows])
-
-
-def random_pairs(corpus: Corpus, n: int) -> tuple[list[list[int]], list[list[int]]]:
-    """Contexts with empty turns, long ones and many; responses with and without an end."""
-    rng = np.random.default_rng(fresh_seed())
-    assert corpus.source_vocab is not None
-    contexts = [[*rng.integers(1, corpus.source_vocab.size, rng.integers(0, 12)).tolist(), 0] for _ in range(n - 1)]
-    contexts.append([BREAK, BREAK, 3, BREAK, 4, 5, BREAK, 0])
-    responses = [rng.integers(1, corpus.vocab.size, rng.integers(1, 6)).tolist() for _ in range(n)]
-    return contexts, [[*row, 0] if i % 2 else row for i, row in enumerate(responses)]
-
-
-def discriminator(corpus: Corpus) -> HierarchicalDiscriminator:
-    return players(corpus, seed=fresh_seed()).discriminator
-
-
-@pytest.mark.parametrize("kind", CORPORA)
-def test_it_reads_words_then_turns_as_if_one_by_one(kind: str) -> None:
-    net, (contexts, responses) = discriminator(CORPORA[kind]), random_pairs(CORPORA[kind], 9)
-    assert (net.separator is None) == (kind == "plain")
-    found = net(padded(contexts, net.source_pad), padded(responses, net.target_pad))
-    expected = torch.stack([verdict(net, *pair) for pair in zip(contexts, responses, strict=True)])
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
-
-
-@pytest.mark.parametrize("kind", CORPORA)
-def test_padding_has_no_influence_and_gets_no_gradient(kind: str) -> None:
-    net, (contexts, responses) = discriminator(CORPORA[kind]), random_pairs(CORPORA[kind], 7)
-    sources, targets = padded(contexts, net.source_pad), padded(responses, net.target_pad)
-    before = net(sources, targets)
-    wider = net(padded(contexts, net.source_pad, 9), padded(responses, net.target_pad, 5))
-    torch.testing.assert_close(before, wider, rtol=0, atol=1e-12)
-    with torch.no_grad():  # were a padded place read, this would be heard
-        net.source_embedding.weight[net.source_pad] = 50.0
-        net.target_embedding.weight[net.target_pad] = -50.0
-    after = net(sources, targets)
-    torch.testing.assert_close(before, after, rtol=0, atol=1e-12)
-    after.sum().backward()
-    for table, pad in ((net.source_embedding, net.source_pad), (net.target_embedding, net.target_pad)):
-        assert table.weight.grad is not None
-        assert table.weight.grad[pad].abs().max() == 0
-    for row in range(len(contexts)):
-        alone = net(torch.tensor([contexts[row]]), torch.tensor([responses[row]]))
-        torch.testing.assert_close(alone[0], before[row], rtol=0, atol=1e-10)
-
-
-def test_an_empty_source_is_a_turn_of_its_own() -> None:
-    net = discriminator(CORPORA["talk"])
-    pad = net.source_pad
-    sources = torch.tensor([[3, BREAK, 4, 0], [pad] * 4, [5, 0, pad, pad]])
-    turns, owner, order = split_turns(sources, pad, BREAK)
-    assert turns.tolist() == [[3, BREAK], [4, 0], [pad, pad], [5, 0]]
-    assert owner.tolist() == [0, 0, 1, 2]
-    assert order.tolist() == [0, 1, 0, 0]
-    assert net(sources, torch.tensor([[3, 0]] * 3)).isfinite().all()
-
-
-def test_every_beginning_is_judged_as_if_it_were_all() -> None:
-    net, (contexts, responses) = discriminator(CORPORA["talk"]), random_pairs(CORPORA["talk"], 6)
-    sources = padded(contexts, net.source_pad)
-    found = net.judge_prefixes(net.read_context(sources), padded(responses, net.target_pad))
-    for row, response in enumerate(responses):
-        for t in range(len(response)):
-            expected = verdict(net, contexts[row], response[: t + 1])
-            torch.testing.assert_close(found[row, t], expected, rtol=0, atol=1e-10)
-
-
-def test_many_responses_of_a_context_read_in_parts_are_judged_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    net, (contexts, responses) = discriminator(CORPORA["talk"]), random_pairs(CORPORA["talk"], 7)
-    owner = torch.tensor([3, 0, 0, 6, 5, 1, 2])
-    sources = padded(contexts, net.source_pad)
-    expected = net(sources[owner], padded(responses, net.target_pad))
-    monkeypatch.setattr("baselines.nets.hierarchical.ROWS", 3)
-    found = net.judge_many(net.read_context(sources), owner, padded(responses, net.target_pad))
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
-    assert len(net.judge_many(net.read_context(sources), owner[:0], torch.zeros(0, 1, dtype=torch.long))) == 0
 
 
 def drawn(game: Game) -> tuple[Sampled, tuple[Tensor, ...], tuple[Tensor, Tensor]]:

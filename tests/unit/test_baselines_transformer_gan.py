@@ -1,6 +1,6 @@
-"""Transformer-GAN as a whole: its schedule, what each side sees, the gradient, interruption, and that it learns.
+"""Transformer-GAN's game: its schedule, what each side sees, the gradient, interruption.
 
-The game doesn't care which network writes: most of it is tested with one that needs no library.
+The game doesn't care which network writes: here it is one that needs no library.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,39 +16,24 @@ import torch
 from torch import Tensor, nn
 
 from baselines import neural
-from baselines.base import Baseline, Diverged, Run
-from baselines.merging import merge
-from baselines.mle import Transformer, TransformerConfig
+from baselines.base import Diverged, Run
+from baselines.mle import Transformer
 from baselines.nets.base import AutoregressiveNet
 from baselines.nets.lstm import initialise
-from baselines.nets.transformer import available
 from baselines.neural import NetConfig, NeuralGenerator, build_net
 from baselines.training.pairs import Pairs
-from baselines.training.writers import CheckpointTokens, OwnTokens, Writing
-from baselines.transformer_gan import Game, Progress, TransformerGAN, TransformerGANConfig
-from tasks.base import Corpus, Ragged, Split
-from tests.checkpoints import make_pair_checkpoint
+from baselines.training.writers import OwnTokens, Writing
+from baselines.transformer_gan import Game, Progress, TransformerGAN
+from tasks.base import Corpus, Ragged
 from tests.fakes import FakeRun, Interrupted, Saved
 from tests.fresh import fresh_seed
 from tests.toys import conditional_corpus, free_corpus
+from tests.transformer_gan import CORPUS, SETTINGS, equal, log_prob, row, tiny, weights_after
 
-TINY: dict[str, Any] = {
-    "mle": {"net": {"hidden": 8, "layers": 1, "heads": 2, "dropout": 0.2}, "epochs": 1},
-    "discriminator": {"width": 8, "layers": 1, "heads": 2, "dropout": 0.2},
-    "batch": 8,
-    "d_pretrain_steps": 2,
-    "steps": 4,
-    "log_every": 1,
-    "valid_every": 3,
-    "learning_rate": 0.05,
-    "d_rate": 0.01,
-}
-CORPUS = conditional_corpus(60)
-LETTERS = [*"abcdefgh", *"ABCDEFGH"]
+TINY = SETTINGS  # tests/conformance looks for it here
 STEPS = ("policy_step", "likelihood_step", "discriminator_step")
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*enable_nested_tensor")
-library = [pytest.mark.slow, pytest.mark.skipif(not available(), reason="transformers is not installed")]
 
 
 def writing(corpus: Corpus = CORPUS, seed: int = 0, dropout: float = 0.2) -> OwnTokens:
@@ -68,10 +51,6 @@ class Quick(TransformerGAN):
         return writing(corpus)
 
 
-def tiny(kind: type[TransformerGAN] = TransformerGAN, **settings: Any) -> TransformerGAN:
-    return kind(TransformerGANConfig.model_validate(merge(TINY, settings)))
-
-
 def new_game(seed: int = 0, corpus: Corpus = CORPUS, dropout: float = 0.2, **settings: Any) -> Game:
     return Game(tiny(**settings).config, writing(corpus, seed, dropout), FakeRun(seed))
 
@@ -85,15 +64,9 @@ def plain_game(seed: int, **settings: Any) -> Game:
     return game
 
 
-def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-
-
-def fitted(
-    saved: Saved | None = None, kind: type[TransformerGAN] = Quick, **settings: Any
-) -> tuple[dict[str, Tensor], FakeRun]:
+def fitted(saved: Saved | None = None, **settings: Any) -> tuple[dict[str, Tensor], FakeRun]:
     run = FakeRun(saved=saved, save=False)
-    return dict(tiny(kind, **settings).fit(CORPUS, run).state_dict()), run
+    return dict(tiny(Quick, **settings).fit(CORPUS, run).state_dict()), run
 
 
 def spied(game: Game) -> list[tuple[Ragged, Ragged, Ragged | None]]:
@@ -107,17 +80,6 @@ def spied(game: Game) -> list[tuple[Ragged, Ragged, Ragged | None]]:
 
     game.writing.write = spy  # type: ignore[method-assign]
     return seen
-
-
-def row(ids: Any) -> tuple[Tensor, Tensor]:
-    """One row without padding, and its length."""
-    return torch.as_tensor(ids, dtype=torch.int64)[None], torch.tensor([len(ids)])
-
-
-def log_prob(net: AutoregressiveNet, source: Any, ids: list[int]) -> Tensor:
-    inputs = torch.tensor([[CORPUS.vocab.bos, *ids[:-1]]])
-    log_probs = net.output(net(inputs, net.encode(*row(source)))).log_softmax(-1)
-    return log_probs[0].gather(1, torch.tensor(ids)[:, None]).sum()
 
 
 def most_probable(net: AutoregressiveNet, source: Any) -> list[int]:
@@ -331,20 +293,9 @@ def test_a_likelihood_step_is_weighted_teacher_forcing() -> None:
     assert figures["train_nll"] == pytest.approx(-float(total.detach()) / len(targets.flat))
 
 
-def _after(step: Callable[[Game], object], make: Callable[[], Game]) -> list[dict[str, Tensor]]:
-    """The generator's weights after a step, for two states of torch's global stream, which dropout draws from."""
-    after = []
-    for seed in (1, 2):
-        game = make()
-        torch.manual_seed(seed)
-        step(game)
-        after.append(dict(game.net.state_dict()))
-    return after
-
-
 def test_dropout_is_off_while_the_policy_learns_and_on_in_teacher_forcing() -> None:
-    assert equal(*_after(Game.policy_step, lambda: new_game(dropout=0.5)))
-    assert not equal(*_after(Game.likelihood_step, lambda: new_game(dropout=0.5)))
+    assert equal(*weights_after(Game.policy_step, lambda: new_game(dropout=0.5)))
+    assert not equal(*weights_after(Game.likelihood_step, lambda: new_game(dropout=0.5)))
 
 
 @pytest.mark.parametrize("settings", [{}, {"select": "valid", "baseline": "moving_average", "reward": "log_odds"}])
@@ -416,134 +367,3 @@ def test_a_checkpoint_is_another_track_and_another_pretraining() -> None:
     slower = tiny(checkpoint="a/b", tuning={"learning_rate": 1e-6}).pretraining(CORPUS)
     assert specs[1] != slower
     assert specs[1] == tiny(checkpoint="a/b", steps=9, max_tokens=3).pretraining(CORPUS)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_pair_checkpoint(tmp_path_factory.mktemp("tiny"), LETTERS)
-
-
-def names() -> Corpus:
-    """The source is one letter, the target its capital."""
-    splits = {}
-    for seed, name in enumerate(("train", "valid", "test")):
-        letters = np.random.default_rng(seed).integers(2, 10, size=(1000, 1))
-        lines = Ragged.from_lists(np.hstack([letters, 0 * letters]).tolist())
-        splits[name] = Split((), lines, lines)
-    return dataclasses.replace(CORPUS, splits=splits)
-
-
-class TestWithTheLibrary:
-    """The generator that the method is about, from scratch and from a checkpoint."""
-
-    pytestmark = library
-
-    @pytest.fixture(params=["scratch", "checkpoint"])
-    def settings(self, request: pytest.FixtureRequest) -> dict[str, Any]:
-        if request.param == "scratch":
-            return {}
-        folder = str(request.getfixturevalue("checkpoint"))
-        return {"checkpoint": folder, "tuning": {"epochs": 1, "batch": 16, "learning_rate": 1e-3, "warmup": 2}}
-
-    def game(self, settings: dict[str, Any]) -> Game:
-        method = tiny(**settings)
-        generator: Any = method.build(CORPUS)
-        scratch = isinstance(generator, NeuralGenerator)
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(fresh_seed())
-            for parameter in generator.parameters() if scratch else ():
-                parameter.copy_(torch.randn(parameter.shape))
-        made: Writing = OwnTokens(generator, CORPUS) if scratch else CheckpointTokens(generator, CORPUS)
-        return Game(method.config, made, FakeRun())
-
-    def test_it_starts_where_the_row_transformer_ends(self) -> None:
-        weights, run = fitted(kind=TransformerGAN, steps=0)
-        (pretrained,) = run.saved.pretrained.values()
-        assert equal({f"net.{name}": value for name, value in pretrained.items()}, run.saved.snapshots["pretrain"])
-        assert equal(weights, run.saved.snapshots["pretrain"]), "training D leaves G alone"
-        row_ = Transformer(TransformerConfig.model_validate(TINY["mle"])).fit(CORPUS, FakeRun(save=False))
-        assert equal(weights, dict(row_.state_dict()))
-        assert not equal(fitted(kind=TransformerGAN)[0], weights)
-
-    def test_a_fine_tuned_checkpoint_is_tuned_once(self, checkpoint: Path) -> None:
-        settings = {"checkpoint": str(checkpoint), "tuning": {"epochs": 1, "learning_rate": 1e-3, "warmup": 2}}
-        saved = Saved()
-        weights, run = fitted(saved, TransformerGAN, steps=0, **settings)
-        assert equal(weights, run.saved.snapshots["pretrain"])
-        saved.state = None
-        assert equal(fitted(saved, TransformerGAN, steps=0, **settings)[0], weights)
-        assert saved.trainings == 1
-        plain: Baseline = tiny(**settings)
-        assert not equal(dict(plain.build(CORPUS).state_dict()), weights)
-        untuned, run = fitted(kind=TransformerGAN, steps=0, fine_tune=False, **settings)
-        assert equal(dict(plain.build(CORPUS).state_dict()), untuned)
-        assert not run.saved.pretrained
-
-    def test_interrupted_anywhere_it_ends_the_same_to_the_bit(self, settings: dict[str, Any]) -> None:
-        expected, whole = fitted(kind=TransformerGAN, **settings)
-        for place in (whole.safe_points - 5, whole.safe_points - 2):
-            saved = Saved()
-            with pytest.raises(Interrupted):
-                tiny(**settings).fit(CORPUS, FakeRun(saved=saved, stop_at=place, save=False))
-            resumed, _ = fitted(saved, TransformerGAN, **settings)
-            assert equal(expected, resumed), place
-            assert saved.log == whole.saved.log
-
-    def test_dropout_is_off_while_the_policy_learns_and_on_in_teacher_forcing(self, settings: dict[str, Any]) -> None:
-        settings = merge(settings, {"mle": {"net": {"dropout": 0.5}}})
-        assert equal(*_after(Game.policy_step, lambda: self.game(settings)))
-        assert not equal(*_after(Game.likelihood_step, lambda: self.game(settings)))
-
-    def test_the_policy_that_learns_is_the_one_that_sampled(self, settings: dict[str, Any]) -> None:
-        """Its worth being 1, the gradient is that of the samples' likelihood in evaluation mode."""
-        game = self.game(merge(settings, {"mle": {"net": {"dropout": 0.5}}}))
-        game.net.double()
-        sources, _ = game.draw(game.pairs)
-        sampled, greedy = game.writing.write(sources, torch.Generator().manual_seed(fresh_seed()), greedily=True)
-        assert greedy is not None
-        assert not np.array_equal(sampled.flat, greedy.flat)
-        before = copy.deepcopy(game.generator).eval()
-        worth = torch.linspace(-1, 1, len(sources), dtype=torch.double)
-        sgd = torch.optim.SGD(game.net.parameters(), 1.0)
-        figures = game.writing.policy_step(sgd, sources, sampled, worth, clip=1e9)
-        total = torch.zeros((), dtype=torch.double)
-        for i in range(len(sources)):
-            one, ids = sources.take(np.array([i])), sampled.take(np.array([i]))
-            if isinstance(before, NeuralGenerator):
-                total = total + worth[i] * log_prob(before.net, one[0], ids[0].tolist())
-            else:
-                total = total - worth[i] * before.loss(one, ids)
-        (total / len(sources)).backward()
-        assert float(figures["loss"]) == pytest.approx(-float(total.detach()) / len(sources))
-        for (name, old), new in zip(before.named_parameters(), game.generator.parameters(), strict=True):
-            expected = torch.zeros_like(old) if old.grad is None else old.grad
-            torch.testing.assert_close(new - old, expected, rtol=1e-6, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}")
-
-    def test_by_policy_gradient_alone_it_gets_better_than_its_start(self) -> None:
-        """The probability of the right word, after an MLE that was cut short; no MLE step follows."""
-        corpus = names()
-        settings = {
-            "mle": {
-                "net": {"hidden": 16, "layers": 1, "heads": 2},
-                "learning_rate": 2e-3,
-                "warmup": 10,
-                "epochs": 1,
-            },
-            "discriminator": {"width": 32, "layers": 2, "heads": 2, "dropout": 0.0},
-            "batch": 32,
-            "clip": 5.0,
-            "d_pretrain_steps": 100,
-            "d_rate": 1e-3,
-            "steps": 60,
-            "mle_share": 0.0,
-            "learning_rate": 2e-3,
-        }
-        method, run = TransformerGAN(TransformerGANConfig.model_validate(settings)), FakeRun(1, save=False)
-        generator: Any = method.fit(corpus, run)
-        start: Any = method.build(corpus)
-        start.load_state_dict(run.saved.snapshots["pretrain"])
-        valid = corpus.splits["valid"]
-        before, after = (
-            float(np.exp(g.token_log_probs(valid.targets, valid.sources)).mean()) for g in (start, generator)
-        )
-        assert after > before + 0.05
