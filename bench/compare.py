@@ -1,224 +1,219 @@
-"""Two sets of results against each other: differences with intervals, and a refusal where the measurements differ."""
+"""Two sets of results against each other: differences with intervals and verdicts, and a refusal where the measurements
+differ. The parts are in `bench/comparing/`."""
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
-import numpy as np
-
+from bench.comparing.findings import LOUDEST_FIRST, UNSURE, Finding, Verdict
+from bench.comparing.judging import Judge, Pair
+from bench.comparing.results import Results, read
+from bench.comparing.subjects import Place, Subject, method_names, only_for_the_frontier, subjects
+from bench.comparing.tolerance import Amount, Tolerances, tolerances
 from bench.errors import UserError, did_you_mean
-from bench.report.layout import REFERENCE_ROWS, is_failure
 from bench.schema import ScoreRow
-from bench.stats import Comparison, compare, holm, probability_of_improvement, seeds_needed, t_quantile
-from metrics.signature import differences
 
-ALPHA = 0.05
-Verdict = Literal["better", "worse", "nearer to real", "further from real", "can't tell", "not comparable"]
+__all__ = [
+    "Amount",
+    "Compared",
+    "Finding",
+    "Options",
+    "Place",
+    "Results",
+    "Tolerances",
+    "Verdict",
+    "compare_results",
+    "read",
+    "tolerances",
+]
 
 
 @dataclass(frozen=True)
-class Place:
-    """What a value is of; two values of one place may still be different measurements."""
-
-    task: str
-    split: str
-    decoding: str
-    metric: str
-
-
-@dataclass(frozen=True)
-class Side:
-    """One method's values in one place.
+class Options:
+    """What is compared, and what counts as a difference.
 
     Attributes:
-        by_seed: what could be computed.
-        diverged: cells that ended without a result.
-        real: the value of real text, where there is one.
+        method: only this method of the new results.
+        to: the base's method that it is compared with; empty: the same name.
+        tasks: only these; empty: all.
+        metrics: only these; empty: all.
+        primary_only: only the metric that ranks each task.
+        frontier: also samples at other temperatures, drawn for the quality-diversity frontier.
+        tolerances: differences that are of no concern.
+        alpha: how often anything in the table may be called worse (or better) by chance.
+        over: `auto` (seeds and items, as far as the files allow), `seeds` or `items`.
+        strict: what can't be told fails too, unless becoming worse by more than the tolerance is ruled out.
     """
 
-    by_seed: Mapping[int, float]
-    signature: str
-    higher_is_better: bool | None
-    diverged: int
-    real: float
-
-    @property
-    def mean(self) -> float:
-        return sum(self.by_seed.values()) / len(self.by_seed) if self.by_seed else math.nan
+    method: str = ""
+    to: str = ""
+    tasks: Sequence[str] = ()
+    metrics: Sequence[str] = ()
+    primary_only: bool = False
+    frontier: bool = False
+    tolerances: Tolerances = field(default_factory=Tolerances)
+    alpha: float = 0.05
+    over: str = "auto"
+    strict: bool = False
 
 
 @dataclass(frozen=True)
-class Finding:
-    """The second method against the first in one place.
+class Compared:
+    """All that a comparison found.
 
     Attributes:
-        differing: signature fields that differ, with both values; where there are any, nothing is subtracted.
-        comparison: over seeds, of second less first; None where nothing is compared.
-        p: Holm-adjusted over all that are compared.
-        better: how likely a run of the second is better than one of the first, diverged runs counted as the worst; NaN
-            where neither end is good, or nothing is compared.
-        among: how many comparisons were made.
+        base: what it was compared with, as named.
+        new: what was compared.
+        findings: by task, method and place.
+        notes: what a reader should know beside them.
+        options: what was asked.
     """
 
-    place: Place
-    first: Side
-    second: Side
-    differing: Mapping[str, tuple[str, str]]
-    comparison: Comparison | None
-    p: float
-    verdict: Verdict
-    better: float
-    among: int
+    base: str
+    new: str
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    options: Options
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """95 % over seeds."""
-        if self.comparison is None or not math.isfinite(self.comparison.error):
-            return math.nan, math.nan
-        half = t_quantile(1 - ALPHA / 2, self.comparison.df) * self.comparison.error
-        return self.comparison.difference - half, self.comparison.difference + half
+    def counts(self) -> Mapping[Verdict, int]:
+        """By verdict, the gravest first; only those that there are."""
+        counted = Counter(each.verdict for each in self.findings)
+        return {verdict: counted[verdict] for verdict in LOUDEST_FIRST if counted[verdict]}
 
     @property
-    def seeds_needed(self) -> int | None:
-        """How many seeds would tell a true difference of this size apart four times out of five, among so many."""
-        found = self.comparison
-        if found is None or not math.isfinite(found.error) or found.error == 0 or found.difference == 0:
-            return None
-        if found.paired:
-            return seeds_needed(found.difference, found.error * math.sqrt(found.n[0]), ALPHA / self.among)
-        spread = found.error / math.sqrt(1 / found.n[0] + 1 / found.n[1])
-        return seeds_needed(found.difference, (spread, spread), ALPHA / self.among)
+    def compared(self) -> list[Finding]:
+        """Those in which something was subtracted."""
+        return [each for each in self.findings if each.evidence is not None]
+
+    @property
+    def among(self) -> int:
+        """How many tests Holm's adjustment counts."""
+        return sum(each.p == each.p for each in self.findings)
+
+    def fails(self, found: Finding) -> bool:
+        return found.is_bad or (self.options.strict and found.verdict in UNSURE and not found.clears)
+
+    @property
+    def failing(self) -> list[Finding]:
+        return [each for each in self.findings if self.fails(each)]
+
+    @property
+    def exit_code(self) -> int:
+        """1: something is worse or lost (or, if strict, can't be told); 2: something, or all, can't be compared."""
+        if self.failing:
+            return 1
+        refused = any(each.verdict == "not comparable" for each in self.findings)
+        return 2 if refused or not self.compared else 0
 
 
-def sides(rows: Iterable[ScoreRow], method: str) -> dict[Place, Side]:
-    """The final values of a method by place.
+def compare_results(base: Results, new: Results, options: Options | None = None) -> Compared:
+    """The new results against the base, method by method and place by place.
 
     Raises:
-        UserError: the rows have no such method, or several configurations of it.
+        UserError: a name that isn't there, or nothing in common.
     """
-    everything = list(rows)
-    own = [row for row in everything if row.baseline == method]
-    if not own:
-        known = sorted({row.baseline for row in everything})
-        raise UserError(f'no results of "{method}".{did_you_mean(method, known)}')
-    for task in {row.task for row in own}:
-        configs = {row.config_hash for row in own if row.task == task}
-        if len(configs) > 1:
-            raise UserError(
-                f"{method} on {task} has several configurations ({', '.join(sorted(configs))}): "
-                "give each a run directory of its own to compare them."
-            )
-    real = {_place(row): row.value for row in everything if row.baseline == "real"}
-    failed = {(row.task, row.seed) for row in own if is_failure(row)}
-    found: dict[Place, dict[int, ScoreRow]] = {}
-    for row in own:
-        if row.stage == "final" and not is_failure(row) and not math.isnan(row.value):
-            found.setdefault(_place(row), {})[-1 if row.seed is None else row.seed] = row
-    made = {}
-    for place, by_seed in found.items():
-        first = next(iter(by_seed.values()))
-        values = {seed: row.value for seed, row in by_seed.items()}
-        nearest = real.get(place, real.get(Place(place.task, place.split, "", place.metric), math.nan))
-        lost = sum(task == place.task for task, _ in failed)
-        made[place] = Side(values, first.signature, first.higher_is_better, lost, nearest)
-    return made
-
-
-def methods(rows: Iterable[ScoreRow]) -> list[str]:
-    """Names of the methods, reference rows left out, in the order of the rows."""
-    return list(dict.fromkeys(row.baseline for row in rows if row.baseline not in REFERENCE_ROWS))
-
-
-def findings(first: Mapping[Place, Side], second: Mapping[Place, Side]) -> list[Finding]:
-    """Every place that both have, in the order of the second; p-values adjusted over all that can be compared."""
-    places = [place for place in second if place in first]
-    differing = [differences(first[place].signature, second[place].signature) for place in places]
-    compared = [
-        None if fields else compare(second[place].by_seed, first[place].by_seed)
-        for place, fields in zip(places, differing, strict=True)
+    asked = options or Options()
+    _check(base, new, asked)
+    first = subjects(base.rows, [asked.to or asked.method] if asked.method else None)
+    second = subjects(new.rows, [asked.method] if asked.method else None)
+    pairs = _pairs(first, second, asked)
+    if not any(pair.base and pair.new for pair in pairs) and (asked.method or not pairs):
+        raise UserError(f"{base.name} and {new.name} have no task and method in common; name two methods with "
+                        "--method and --to.")  # fmt: skip
+    wanted = [_places(pair, asked) for pair in pairs]
+    judge = Judge(base, new, asked.tolerances, asked.alpha, asked.over)
+    found = judge.findings(pairs, dict(enumerate([places for places, _ in wanted])))
+    notes = [
+        *_nothing(pairs),
+        *_left_out(sum(count for _, count in wanted)),
+        *_other_configs(pairs),
+        *_other_real(base, new, asked),
     ]
-    adjusted = holm([math.nan if each is None else each.p for each in compared])
-    among = sum(math.isfinite(p) for p in adjusted)
+    return Compared(base.name, new.name, tuple(found), tuple(notes), asked)
+
+
+def _check(base: Results, new: Results, asked: Options) -> None:
+    from bench.registry import baseline_registry, task_registry
+    from metrics import BUILTIN
+
+    rows = [*base.rows, *new.rows]
+    tasks, names = {row.task for row in rows}, {row.metric for row in rows if row.metric}
+    _known("task", asked.tasks, tasks)
+    _known("metric", asked.metrics, names)
+    if not 0 < asked.alpha < 0.5:
+        raise UserError(f"alpha is a small share, as 0.05, not {asked.alpha:g}.")
+    if asked.tolerances.amounts:
+        methods = {*method_names(rows), *baseline_registry().names}
+        asked.tolerances.check({*tasks, *task_registry().names}, methods, {*names, *BUILTIN})
+
+
+def _known(kind: str, asked: Iterable[str], there: set[str]) -> None:
+    for name in asked:
+        if name not in there:
+            raise UserError(f'no values of {kind} "{name}".{did_you_mean(name, there)}')
+
+
+def _pairs(
+    first: Mapping[tuple[str, str], Subject], second: Mapping[tuple[str, str], Subject], asked: Options
+) -> list[Pair]:
+    """In the order of the base, what is new at the end; with one method named, only the tasks that both have."""
+    if asked.method:
+        to = asked.to or asked.method
+        keys = [task for task, method in second if method == asked.method and (task, to) in first]
+        found = [Pair(first[task, to], second[task, asked.method]) for task in keys]
+    else:
+        found = [Pair(first.get(key), second.get(key)) for key in dict.fromkeys([*first, *second])]
+    return [pair for pair in found if not asked.tasks or pair.names[0] in asked.tasks]
+
+
+def _places(pair: Pair, asked: Options) -> tuple[list[Place], int]:
+    """Those to look at, and how many points of the frontier are left out."""
+    sides = [side for side in (pair.base, pair.new) if side is not None]
+    everything = dict.fromkeys(place for side in sides for place in side.places)
+    primary = {place for side in sides for place, values in side.places.items() if values.primary}
+    chosen = [
+        place
+        for place in everything
+        if (not asked.metrics or place.metric in asked.metrics) and (not asked.primary_only or place in primary)
+    ]
+    swept = set() if asked.frontier else set.union(*(only_for_the_frontier(side) for side in sides))
+    return [place for place in chosen if place not in swept], sum(place in swept for place in chosen)
+
+
+def _nothing(pairs: Sequence[Pair]) -> list[str]:
+    """What has no value on any side can neither be lost nor be new."""
+    empty = [pair for pair in pairs if not any(side and side.places for side in (pair.base, pair.new))]
+    return [f"{pair.names[1]} on {pair.names[0]} has no result on either side." for pair in empty]
+
+
+def _left_out(count: int) -> list[str]:
+    return [f"{count} values of samples at other temperatures are left out: --frontier compares them too."] * bool(
+        count
+    )
+
+
+def _other_configs(pairs: Sequence[Pair]) -> list[str]:
     return [
-        _finding(place, first[place], second[place], fields, each, p, among)
-        for place, fields, each, p in zip(places, differing, compared, adjusted, strict=True)
+        f"{pair.names[1]} on {pair.names[0]} has another configuration: #{pair.base.config} in the base, "
+        f"#{pair.new.config} in the new."
+        for pair in pairs
+        if pair.base and pair.new and pair.is_one_method and pair.base.config != pair.new.config
     ]
 
 
-def _finding(
-    place: Place,
-    first: Side,
-    second: Side,
-    fields: Mapping[str, tuple[str, str]],
-    found: Comparison | None,
-    p: float,
-    among: int,
-) -> Finding:
-    better = math.nan
-    if found is not None and second.higher_is_better is not None:
-        better = probability_of_improvement(
-            list(second.by_seed.values()),
-            list(first.by_seed.values()),
-            np.random.default_rng(0),
-            higher_is_better=second.higher_is_better,
-            diverged=(second.diverged, first.diverged),
-            resamples=1,  # the interval is not shown: with few runs it says little
-        ).probability
-    return Finding(place, first, second, fields, found, p, _verdict(first, second, found, p), better, among)
+def _other_real(base: Results, new: Results, asked: Options) -> list[str]:
+    """Real text goes through no model: where its value moves, the data or the metric's code did."""
 
+    def values(rows: Iterable[ScoreRow]) -> dict[tuple[object, ...], float]:
+        real = [row for row in rows if row.baseline == "real" and (not asked.tasks or row.task in asked.tasks)]
+        return {(row.task, row.metric, row.decoding, row.seed, row.signature): row.value for row in real}
 
-def _verdict(first: Side, second: Side, found: Comparison | None, p: float) -> Verdict:
-    if found is None:
-        return "not comparable"
-    if math.isnan(p) or p >= ALPHA:
-        return "can't tell"
-    if second.higher_is_better is not None:
-        return "better" if (found.difference > 0) == second.higher_is_better else "worse"
-    if math.isnan(second.real):
-        return "can't tell"
-    nearer = abs(second.mean - second.real) < abs(first.mean - first.real)
-    return "nearer to real" if nearer else "further from real"
-
-
-def _place(row: ScoreRow) -> Place:
-    return Place(row.task, row.split, row.decoding, row.metric)
-
-
-def lines(found: Sequence[Finding]) -> list[str]:
-    """One line a finding, for a terminal."""
-    width = max((len(_name(each.place)) for each in found), default=0)
-    return [f"{_name(each.place):{width}}  {_words(each)}" for each in found]
-
-
-def _name(place: Place) -> str:
-    return " ".join(part for part in (place.task, place.split if place.split != "test" else "", place.decoding,
-                                      place.metric) if part)  # fmt: skip
-
-
-def _words(each: Finding) -> str:
-    if each.comparison is None:
-        fields = ", ".join(f"{name} ({one} / {two})" for name, (one, two) in each.differing.items())
-        return f"not the same measurement: {fields} differ. Score one of them anew under the other's protocol."
-    low, high = each.interval
-    interval = f"[{low:+.4f}, {high:+.4f}]" if math.isfinite(low) else "no interval"
-    more = [f"P(better) {each.better:.2f}"] if math.isfinite(each.better) else []
-    more += [f"Holm-adjusted p {each.p:.3f}"] if math.isfinite(each.p) else []
-    if each.verdict == "can't tell":
-        more.append(_how_many(each))
-    lost = each.first.diverged + each.second.diverged
-    if lost:
-        more.append(f"{each.first.diverged} and {each.second.diverged} runs without a result")
-    return f"{each.comparison.difference:+.4f}  {interval}  {each.verdict}" + (f" ({'; '.join(more)})" if more else "")
-
-
-def _how_many(each: Finding) -> str:
-    assert each.comparison is not None, "asked of what was compared"
-    low, high = sorted(each.comparison.n)
-    seeds = f"{low} seeds" if low == high else f"{low} and {high} seeds"
-    if math.isnan(each.comparison.error):
-        return f"{seeds}: it takes 2 of each"
-    needed = each.seeds_needed
-    return seeds if needed is None else f"{seeds}; {needed} would separate a difference of this size"
+    first, second = values(base.rows), values(new.rows)
+    moved = [key for key, value in second.items() if key in first and abs(first[key] - value) > 1e-6 * abs(value)]
+    names = list(dict.fromkeys(f"{key[0]} {key[1]}" for key in moved))
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return [f"real text's own values moved ({', '.join(names[:3])}{more}) under equal signatures: "
+            "the data or the scoring changed, not only the methods."] * bool(names)  # fmt: skip
