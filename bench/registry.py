@@ -1,10 +1,11 @@
-"""Names to tasks and baselines, imported on first use; a user's own are added by file or entry point."""
+"""Names to tasks, baselines and metrics, imported on first use; a user's own are added by file or entry point."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from baselines.base import Baseline
     from tasks.base import Task, TaskOptions
 
-ENTRY_POINTS = "gantlet.baselines"
+ENTRY_POINTS, TASK_POINTS, METRIC_POINTS = "gantlet.baselines", "gantlet.tasks", "gantlet.metrics"
 NOT_METHODS = frozenset({"real", "shuffled", "uniform"})  # names of the table's reference rows
 
 
@@ -59,8 +60,27 @@ class Registry:
         return Registry(self.kind, self.places, {**self.loaded, **things})
 
 
-def task_registry() -> Registry:
-    return Registry("task", tasks.BUILTIN)
+@dataclass(frozen=True)
+class Things:
+    """What a plug-in file defines, by name.
+
+    Attributes:
+        metrics: name -> `module:class`, as `metrics.metric` takes them.
+    """
+
+    methods: Mapping[str, type[Baseline]]
+    tasks: Mapping[str, type[Task]]
+    metrics: Mapping[str, str]
+
+
+def task_registry(plugins: Sequence[str] = ()) -> Registry:
+    """The built-in tasks, those of installed packages, and those of `plugins`."""
+    registry = Registry("task", tasks.BUILTIN)
+    for point in entry_points(group=TASK_POINTS):
+        registry = registry.with_loaded({point.name: point.load()})
+    for plugin in plugins:
+        registry = registry.with_loaded(load_things(plugin).tasks)
+    return registry
 
 
 def baseline_registry(plugins: Sequence[str] = ()) -> Registry:
@@ -73,28 +93,60 @@ def baseline_registry(plugins: Sequence[str] = ()) -> Registry:
     return registry
 
 
+def metric_registry(plugins: Sequence[str] = ()) -> Mapping[str, str]:
+    """The built-in metrics, those of installed packages, and those of `plugins`: what `metrics.metric` takes."""
+    import metrics
+
+    known: dict[str, str] = dict(metrics.BUILTIN)
+    added = [{point.name: point.value} for point in entry_points(group=METRIC_POINTS)]
+    for more in (*added, *(load_things(plugin).metrics for plugin in plugins)):
+        taken = next((name for name in more if name in known), None)
+        if taken is not None:
+            raise UserError(f'the metric name "{taken}" is taken; give yours another `name`.')
+        known |= more
+    return known
+
+
 def load_plugin(plugin: str) -> dict[str, type[Baseline]]:
     """The baselines that a file defines, by name: all of them, or the class named after a colon."""
+    return dict(load_things(plugin).methods)
+
+
+def load_things(plugin: str) -> Things:
+    """All that a file defines: subclasses of `Baseline`, `Task` and `Metric` with a `name`; or one class of them.
+
+    Raises:
+        UserError: no such file, it fails on import, or nothing of the kind is in it.
+    """
     from baselines.base import Baseline
+    from metrics.base import Metric
+    from tasks.base import Task
 
     path, _, wanted = plugin.rpartition(":") if ".py:" in plugin else (plugin, "", "")
-    module = _import_file(Path(path))
-    found = {
-        value.name: value
-        for key, value in vars(module).items()
-        if isinstance(value, type)
-        and issubclass(value, Baseline)
-        and value.__module__ == module.__name__
-        and hasattr(value, "name")
-        and wanted in ("", key)
-    }
-    if not found:
-        what = f"no class {wanted}" if wanted else "no subclass of baselines.base.Baseline with a `name`"
-        raise UserError(f"plugin {path}: {what} in it. See docs/add-a-method.md.")
-    return found
+    module = import_file(Path(path))
+    classes = {key: value for key, value in vars(module).items() if _is_own_class(value, module.__name__)}
+    found = {key: value for key, value in classes.items() if hasattr(value, "name") and wanted in ("", key)}
+
+    def of(base: type) -> dict[str, Any]:
+        return {value.name: value for value in found.values() if issubclass(value, base)}
+
+    places = {name: f"{module.__name__}:{value.__name__}" for name, value in of(Metric).items()}
+    things = Things(of(Baseline), of(Task), places)
+    if not (things.methods or things.tasks or things.metrics):
+        what = "no subclass of baselines.base.Baseline (or tasks.base.Task, or metrics.base.Metric) with a `name`"
+        if wanted:
+            what = f"no class {wanted} with a `name`"
+        hint = did_you_mean(wanted, classes) if wanted and classes else ""
+        raise UserError(f"plugin {path}: {what} in it.{hint} See docs/add-a-method.md.")
+    return things
 
 
-def _import_file(path: Path) -> ModuleType:
+def _is_own_class(value: Any, module: str) -> bool:
+    return isinstance(value, type) and value.__module__ == module and not inspect.isabstract(value)
+
+
+def import_file(path: Path) -> ModuleType:
+    """A plug-in file as the module `gantlet_plugin_NAME`."""
     if not path.is_file():
         raise UserError(f"plugin {path}: no such file. Give --plugin FILE.py or FILE.py:CLASS.")
     name = f"gantlet_plugin_{path.stem}"
@@ -118,9 +170,9 @@ def plugin_hash(plugins: Sequence[str]) -> str:
     return digest.hexdigest() if plugins else ""
 
 
-def make_task(name: str, settings: Mapping[str, Any]) -> Task:
+def make_task(name: str, settings: Mapping[str, Any], plugins: Sequence[str] = ()) -> Task:
     """The task with its options; a wrong option is the user's error."""
-    cls = task_registry()[name]
+    cls = task_registry(plugins)[name]
     options: TaskOptions = validated(cls.Options, settings, name)
     task: Task = cls(options)
     return task

@@ -1,28 +1,29 @@
-"""The built-in methods at their smallest: each with the `TINY` settings of its own test file."""
+"""The built-in methods at their smallest, each with the `TINY` settings of its own test file, and the checks for them.
+
+The checks themselves stand in `bench/checks`: they are those that `run_bench.py check` puts to anybody's method.
+"""
 
 from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
 import baselines
-from baselines.base import Baseline, NotTractable
+from baselines.base import Baseline
 from baselines.nets.transformer import MISSING
-from tasks.base import Ragged
-from tests.fakes import FakeRun
-from tests.toys import conditional_corpus, free_corpus
+from bench.checks import drawing, facts, likelihood, training
+from bench.checks.core import Check, NotApplicable
+from bench.checks.trial import CORPORA, TRIED, Trial
+from tests.fresh import fresh_seed
 
-CORPORA = {
-    "varied": free_corpus(60, words=4),
-    "fixed": free_corpus(60, words=4, fixed_length=4),
-    "pairs": conditional_corpus(60, words=4),
-}
 TINY_MLE: dict[str, Any] = {"net": {"embedding": 8, "hidden": 8, "dropout": 0.2}, "epochs": 2}
+LETTERS = {kind: CORPORA[kind]() for kind in TRIED}
+# all but `learns-a-toy-corpus`: TINY is too small to learn anything
+CHECKS = (*facts.CHECKS, *training.CHECKS, *drawing.CHECKS, *likelihood.CHECKS)
 
 
 def home(name: str) -> str:
@@ -30,15 +31,25 @@ def home(name: str) -> str:
     return baselines.BUILTIN[name].partition(":")[0].rpartition(".")[2]
 
 
-def method(name: str) -> Baseline:
-    """A built-in method; skips where the library it needs is not installed."""
+def cls(name: str) -> type[Baseline]:
     module, _, attribute = baselines.BUILTIN[name].partition(":")
-    cls = getattr(importlib.import_module(module), attribute)
+    found: type[Baseline] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+@functools.cache
+def trial(name: str) -> Trial:
+    """What is trained is kept for all checks of a method."""
     settings = TINY_MLE
     if home(name) != "mle":
         settings = importlib.import_module(f"tests.unit.test_baselines_{home(name)}").TINY
-    made: Baseline = cls(cls.Config.model_validate(settings))
-    if MISSING in (made.supports(CORPORA["varied"]), made.supports(CORPORA["pairs"])):
+    return Trial(cls(name), settings, presets=False, seed=fresh_seed())
+
+
+def method(name: str) -> Baseline:
+    """A built-in method; skips where the library it needs is not installed."""
+    made = trial(name).make("varied")
+    if MISSING in (made.supports(LETTERS["varied"]), made.supports(LETTERS["pairs"])):
         pytest.skip(MISSING)
     return made
 
@@ -46,31 +57,25 @@ def method(name: str) -> Baseline:
 @functools.cache
 def supports(name: str, kind: str) -> bool:
     """Whether a method takes one of the corpora. A missing library is no reason to leave its tests out unseen."""
-    module, _, attribute = baselines.BUILTIN[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)().supports(CORPORA[kind]) in (None, MISSING)
+    return cls(name)().supports(LETTERS[kind]) in (None, MISSING)
 
 
-@functools.cache
-def trained(name: str, kind: str) -> tuple[Any, FakeRun]:
-    """The generator, and the run that it came from; nobody may change either."""
-    run = FakeRun(save=False)
-    return method(name).fit(CORPORA[kind], run), run
+def cases(kinds: Sequence[str]) -> list[Any]:
+    """A parameter set for each method, check and corpus that go together, a method's own side by side."""
+    return [
+        pytest.param(name, check, kind, id=f"{name}-{check.name}-{kind}")
+        for name in sorted(baselines.BUILTIN)
+        for check in CHECKS
+        for kind in check.corpora
+        if kind in kinds and supports(name, kind)
+    ]
 
 
-def same(left: Ragged, right: Ragged) -> bool:
-    return np.array_equal(left.flat, right.flat) and np.array_equal(left.offsets, right.offsets)
-
-
-def equal_weights(left: Any, right: Any) -> bool:
-    first, second = left.state_dict(), right.state_dict()
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-
-
-def log_probs(generator: Any, targets: Ragged, sources: Ragged | None = None) -> Any:
-    """Of each token; skips, where there are none, if the reason given is in words."""
+def keeps(name: str, check: Check, kind: str = "") -> None:
+    """Puts a check to a method; skips, with the reason, what says nothing of it."""
+    method(name)
+    tried = trial(name)
     try:
-        return generator.token_log_probs(targets, sources)
-    except NotTractable as told:
-        reason = str(told)
-    assert len(reason) > 20, "the table shows the reason: say it in words"
-    pytest.skip(reason)
+        check.run(tried, kind) if kind else check.run(tried)
+    except NotApplicable as reason:
+        pytest.skip(str(reason))

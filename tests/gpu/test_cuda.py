@@ -12,8 +12,7 @@ import baselines
 from baselines.base import Decoding, NotTractable
 from baselines.mle import MLE
 from baselines.seqgan import SeqGAN
-from tests.conformance.test_methods import CORPORA as LETTERS
-from tests.conformance.test_methods import method
+from tests.conformance.methods import LETTERS, method
 from tests.fakes import FakeRun
 from tests.toys import conditional_corpus, free_corpus
 
