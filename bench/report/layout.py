@@ -1,8 +1,9 @@
 """From rows of values to tables: which values stand in one column, which in one line, and which in no table together.
 
 One table holds one (task, data, track, split, decoding): what was trained on the task's own text alone is never ranked
-with what began from weights of elsewhere. A column is one metric *with one signature*, so that two numbers in a column
-are always the same measurement. A line is one method with one configuration at one stage, over its seeds.
+with what began from weights of elsewhere. What we did not train (`external`) stands in the tables of every track,
+marked, and is ranked for its place alone: it is never best, and tested against nothing. A column is one metric *with
+one signature*, so that two numbers in a column are always the same measurement. A line is one method with one configuration at one stage, over its seeds.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ DECODING_FIELDS = frozenset({"T", "dec"})  # text that no model made has neither
 FAILURES = ("failed", "diverged", "unsupported")
 NO_SEED = -1
 SCRATCH = "scratch"
+EXTERNAL = "external"
 FINAL = "final"
 
 T = TypeVar("T")
@@ -97,6 +99,7 @@ class Line:
     failures: tuple[Failure, ...]
     costs: Costs
     before: Line | None = None
+    external: bool = False
 
     @property
     def earlier(self) -> tuple[Line, ...]:
@@ -159,15 +162,19 @@ def build(rows: Iterable[ScoreRow]) -> list[Table]:
     """
     tables = []
     for group in _group(sorted(rows, key=cell_order), lambda row: (row.task, row.task_version, row.data, row.origin)):
-        methods = [row for row in group if row.baseline not in REFERENCE_ROWS]
+        methods = [row for row in group if not _in_every_track(row)]
         tracks = sorted(_distinct(row.track for row in methods), key=lambda track: track != SCRATCH) or [SCRATCH]
         for track in tracks:
-            tables += _of_track([row for row in group if row.track == track or row.baseline in REFERENCE_ROWS], track)
+            tables += _of_track([row for row in group if row.track == track or _in_every_track(row)], track)
     return tables
 
 
+def _in_every_track(row: ScoreRow) -> bool:
+    return row.baseline in REFERENCE_ROWS or row.track == EXTERNAL
+
+
 def _of_track(rows: Sequence[ScoreRow], track: str) -> list[Table]:
-    """Reference text stands in the tables of every track."""
+    """Reference text, and what we did not train, are among the rows of every track."""
     tables = []
     failures = [row for row in rows if is_failure(row)]
     scored = [row for row in rows if not is_failure(row)]
@@ -251,7 +258,7 @@ def _table(rows: list[ScoreRow], failures: list[ScoreRow], split: str, decoding:
 def _columns(rows: Sequence[ScoreRow]) -> tuple[Column, ...]:
     """Methods' metrics in their own order, the primary first; a column for each signature that a value has."""
     by_metric: dict[str, dict[str, ScoreRow]] = {}
-    ordered = sorted(rows, key=lambda row: (not row.primary, row.baseline in REFERENCE_ROWS))
+    ordered = sorted(rows, key=lambda row: (not row.primary, row.baseline in REFERENCE_ROWS, row.track == EXTERNAL))
     for row in ordered:
         found = by_metric.setdefault(row.metric, {})
         if not math.isnan(row.value) and not any(_same_measurement(row, signature) for signature in found):
@@ -294,12 +301,15 @@ def _line(rows: list[ScoreRow], columns: Sequence[Column], tell_config: bool) ->
     final = [row for row in scored if row.stage == FINAL]
     before = [row for row in scored if row.stage != FINAL]
     first = rows[0]
+    external = first.track == EXTERNAL
     label = f"{first.baseline} #{first.config_hash}" if tell_config else first.baseline
+    label += " (external)" if external else ""
 
     def line(stage: str, chosen: list[ScoreRow], failures: tuple[Failure, ...], earlier: Line | None) -> Line:
         seeds = tuple(sorted({_seed(row) for row in chosen}))
         values = _values(chosen, columns)
-        return Line(first.baseline, first.config_hash, label, stage, values, seeds, failures, _costs(chosen), earlier)
+        about = (first.baseline, first.config_hash, label, stage)
+        return Line(*about, values, seeds, failures, _costs(chosen), earlier, external)
 
     earlier = None
     for stage, kept in _by_stage(before):

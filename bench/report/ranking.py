@@ -110,7 +110,8 @@ def real_value(table: Table, column: Column) -> float:
 
 
 def _methods(table: Table) -> list[Line]:
-    return [line for line in table.lines if not line.is_reference]
+    """Those that were trained here."""
+    return [line for line in table.lines if not line.is_reference and not line.external]
 
 
 def _compare(first: Line, second: Line, column: Column) -> Comparison:
@@ -128,7 +129,7 @@ def _ordered(table: Table, lost: set[tuple[Column, str]]) -> tuple[Line, ...]:
 
     top = [line for name in TOP_ROWS for line in table.lines if line.baseline == name]
     floor = [line for name in FLOOR_ROWS for line in table.lines if line.baseline == name]
-    return (*top, *sorted(_methods(table), key=rank), *floor)
+    return (*top, *sorted((line for line in table.lines if not line.is_reference), key=rank), *floor)
 
 
 def _distance(table: Table, column: Column, line: Line) -> float:

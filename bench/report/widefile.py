@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.report.layout import Line, Table
+from bench.report.layout import EXTERNAL, Line, Table
 from bench.report.longfile import write_csv
 from bench.report.ranking import judge
 from bench.report.wording import failure_text
@@ -47,7 +47,8 @@ def write_wide(tables: Sequence[Table], path: Path) -> None:
 def _record(table: Table, line: Line, labels: Sequence[str]) -> list[object]:
     costs = line.costs
     record: list[object] = [table.task, table.task_version, table.data, table.origin, table.split, table.decoding]
-    record += [line.baseline, line.config_hash, line.stage, table.track, len(line.seeds), line.failed]
+    track = EXTERNAL if line.external else table.track
+    record += [line.baseline, line.config_hash, line.stage, track, len(line.seeds), line.failed]
     record += ["; ".join(failure_text(failure) for failure in line.failures)]
     record += [costs.train_seconds, costs.device, costs.peak_memory_mb, costs.parameters or None]
     by_label = {column.label: column for column in table.columns}
