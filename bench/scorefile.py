@@ -1,21 +1,18 @@
-"""Scores a bare file of samples: against a task's test data, or against a file of references."""
+"""Scores samples that were made elsewhere: against a task's test data, or against references that are given."""
 
 from __future__ import annotations
 
-import codecs
 import dataclasses
-import gzip
-import hashlib
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import metrics
 from bench.errors import UserError
+from bench.given import REFERENCE_FIELDS, SOURCE_FIELDS, Columns, Given, Texts, data_field, read_given, read_texts
+from bench.inputs import named
 from bench.seeding import seed_for
 from bench.stats import bootstrap_interval
 from metrics.base import Material, Score
@@ -46,6 +43,7 @@ class FileScore:
     low: float
     high: float
     real: float = float("nan")
+    decoding: str = ""  # where it is known and the value depends on it
 
     def line(self, name: int) -> str:
         """For a terminal; `name` is how wide the names are."""
@@ -60,7 +58,7 @@ class FileScore:
         number = {"value": self.score.value, "ci_low": self.low, "ci_high": self.high, "real": self.real}
         finite = {key: value if np.isfinite(value) else None for key, value in number.items()}
         rest = {"n": self.score.n, "signature": self.score.signature, "reason": self.score.reason}
-        return {"metric": self.score.metric, **finite, **rest}
+        return {"metric": self.score.metric, "decoding": self.decoding, **finite, **rest}
 
 
 def explain(protocol_name: str, names: Sequence[str], paired: bool) -> list[str]:
@@ -90,72 +88,28 @@ def explained(score: Score) -> list[str]:
     return [score.metric, *(f"  {line}" for line in [*facts, *in_words(score.signature)])]
 
 
-def read_lines(path: Path) -> list[str]:
-    """The file's lines (of a `.gz`, those inside); a byte-order mark and carriage returns at line ends go.
-
-    Raises:
-        UserError: not there, broken, or not UTF-8 with line feeds (the line and its byte are named).
-    """
-    content = _content(path).removeprefix(codecs.BOM_UTF8)
-    _refuse_other_text(content, path)
-    lines = []
-    for number, raw in enumerate(content.split(b"\n"), 1):
-        try:
-            lines.append(raw.decode("utf-8").removesuffix("\r"))
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{path} line {number}: not UTF-8 (byte {error.start + 1}). Convert it, as with iconv."
-            ) from None
-    return lines[:-1] if lines and not lines[-1] else lines
-
-
-def _content(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is not a whole gzip file ({error}). Fetch or make it again.") from None
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}.") from None
-
-
-def _refuse_other_text(content: bytes, path: Path) -> None:
-    """What could be read as UTF-8 lines, and would be scored as something that nobody wrote."""
-    if content.startswith(b"\x1f\x8b"):
-        raise UserError(f"{path} line 1: gzip, not text (byte 1). Unpack it, or name it {path.name}.gz.")
-    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
-    if content.startswith(marks) or 4 * content.count(0) > len(content):  # in UTF-16, half of plain English is zeros
-        at = 0 if content.startswith(marks) else content.index(0)
-        line, byte = content.count(b"\n", 0, at) + 1, at - content.rfind(b"\n", 0, at)
-        raise UserError(
-            f"{path} line {line}: UTF-16 or UTF-32, not UTF-8 (byte {byte}). Convert it, as with iconv -f UTF-16."
-        )
-    if b"\n" not in content and b"\r" in content[:-1]:
-        raise UserError(
-            f"{path} line 1: a carriage return (byte {content.index(13) + 1}), and no line feed in all the file. "
-            "Where they end lines, convert them, as with tr '\\r' '\\n'."
-        )
-
-
 def score_file(
-    samples: Path,
+    samples: Texts,
     *,
     task: Task | None,
     data: str,
     fields: Mapping[str, str],
     allow_overlap: bool,
-    references: Path | None,
-    sources: Path | None,
-    real: Path | None,
-    train: Path | None,
+    references: Texts | None,
+    sources: Texts | None,
+    real: Texts | None,
+    train: Texts | None,
     paired: bool,
     names: Sequence[str] | None,
     tokens: str | None,
     protocol_name: str = DEFAULT,
     device: str | None = None,
     workers: int = 1,
+    columns: Columns = Columns(),  # noqa: B008 - frozen
+    form: str | None = None,
+    decoding: str | None = None,
 ) -> list[FileScore]:
-    """Scores the file's lines; see `score --help` for what the arguments mean.
+    """Scores the given texts; see `score --help` for what the arguments mean.
 
     Raises:
         UserError: nothing to score against, or counts that don't fit.
@@ -163,19 +117,28 @@ def score_file(
     compatible = None if protocol_name == DEFAULT else protocol(protocol_name)
     if compatible is not None and tokens is not None:
         raise UserError(f"--tokens {tokens} goes against --protocol {protocol_name}, which has tokens of its own.")
-    texts = read_lines(samples)
-    if not texts:
-        raise UserError(f"{samples} is empty: there is nothing to score.")
+    own = dataclasses.replace(  # a file of their own has these fields then
+        columns,
+        references=columns.references if references is None else None,
+        sources=columns.sources if sources is None else None,
+    )
+    given = read_given(samples, own, form, decoding)
+    if not given.texts:
+        raise UserError(f"{given.name} is empty: there is nothing to score.")
     if task is not None:
-        material, wanted = _against_task(texts, samples, task, data, fields, allow_overlap)
+        if references is not None or own.references is not None:
+            raise UserError(f"--task {task.name} has references of its own: leave them out, or leave out --task.")
+        material, wanted = _against_task(given, task, data, fields, allow_overlap)
+    elif given.references is not None:
+        material, wanted = _against_own(given, samples, str(own.references))
     elif references is not None:
-        material, wanted = _against_file(texts, samples, references, sources, paired)
+        material, wanted = _against_file(given, references, sources, paired, columns)
     else:
         raise UserError("score needs --task NAME or --references FILE to score against.")
     if tokens is not None:
         material = dataclasses.replace(material, tokens=tokens)
     if train is not None:
-        material = dataclasses.replace(material, train=read_lines(train))
+        material = dataclasses.replace(material, train=_pool(read_texts(train, REFERENCE_FIELDS, None, "--train")))
 
     def scored(each: Material) -> list[Score]:
         if compatible is not None:
@@ -187,70 +150,106 @@ def score_file(
         return scores
     if material.references_by_item is not None:
         raise UserError("--real is for free text: against own references, higher is better.")
-    same = _as_many(read_lines(real), real, len(texts))
+    same = _as_many(real, len(given.texts))
     measured = scored(dataclasses.replace(material, samples=same))
     beside = [dataclasses.replace(mine, real=its.value) for mine, its in zip(scores, measured, strict=True)]
     if compatible is not None or names is not None:
         return beside
     # one file is one point of the plane, whatever temperature it was drawn at
-    point = dataclasses.replace(material, sweep={"": texts}, real=same)
+    point = dataclasses.replace(material, sweep={"": material.samples}, real=same)
     return beside + [_with_interval(score) for score in metrics.score(point, FRONTIER)]
 
 
-def _as_many(lines: list[str], path: Path, count: int) -> list[str]:
+def _as_many(real: Texts, count: int) -> list[str]:
     """Real text is scored in as many lines as the samples, since most values depend on how many there are."""
+    lines = _pool(read_texts(real, REFERENCE_FIELDS, None, "--real"))
     if len(lines) < count:
-        raise UserError(f"--real {path} has {len(lines)} lines, fewer than the {count} samples: score fewer samples.")
+        raise UserError(
+            f"--real {_name(real)} has {len(lines)} lines, fewer than the {count} samples: score fewer samples."
+        )
     return lines[:count]
 
 
 def _against_task(
-    texts: list[str], path: Path, task: Task, data: str, fields: Mapping[str, str], allow_overlap: bool
+    given: Given, task: Task, data: str, fields: Mapping[str, str], allow_overlap: bool
 ) -> tuple[Material, Sequence[str]]:
     corpus = task.load(open_source(data, fields=dict(fields)), allow_overlap=allow_overlap)
     test = corpus.splits["test"].examples
     protocol = {"data": corpus.label, "split": "test"}
     wanted = [name for name in task.metrics if not metrics.metric(name).needs & FROM_A_MODEL]
     train = [example.target for example in corpus.splits["train"].examples]
+    pool = [example.target for example in test]
     if corpus.kind == "free":
-        pool = [example.target for example in test]
+        texts = given.like(pool).texts
         return Material(texts, references=pool, train=train, tokens=task.tokens, protocol=protocol), wanted
-    if len(texts) != len(test):
-        raise UserError(
-            f"{path} has {len(texts)} lines, {task.name}'s test split {len(test)}: line i must answer source i."
-        )
     answers = [example.references or (example.target,) for example in test]
     sources = [example.source for example in test]
     return Material(
-        texts, references_by_item=answers, train=train, tokens=task.tokens, sources=sources, protocol=protocol
+        fitted(given, len(test), task.name).like(pool).texts,
+        references_by_item=answers,
+        train=train,
+        tokens=task.tokens,
+        sources=sources,
+        protocol=protocol,
     ), wanted
 
 
+def fitted(given: Given, count: int, task: str) -> Given:
+    """One text a source, in the order of the sources.
+
+    Raises:
+        UserError: there are more or fewer, or numbers that don't fit.
+    """
+    ordered = given.in_order(count)
+    if len(ordered.texts) != count:
+        raise UserError(
+            f"{given.name} has {len(given.texts)} lines, {task}'s test split {count}: line i must answer source i."
+        )
+    return ordered
+
+
+def _against_own(given: Given, samples: Texts, field: str) -> tuple[Material, Sequence[str]]:
+    """References, and perhaps sources, that stand in the rows of the samples."""
+    assert given.references is not None, "`score_file` has asked"
+    named_after = f"{_name(samples)}:{field}"
+    protocol = {"data": f"{named_after}#{data_field(['-'], given.references)['data'].rpartition('#')[2]}"}
+    material = Material(given.texts, references_by_item=given.references, sources=given.sources, protocol=protocol)
+    return material, PAIRED if given.sources is None else (*PAIRED, *WITH_SOURCES)
+
+
 def _against_file(
-    texts: list[str], path: Path, references: Path, sources: Path | None, paired: bool
+    given: Given, references: Texts, sources: Texts | None, paired: bool, columns: Columns
 ) -> tuple[Material, Sequence[str]]:
-    lines = read_lines(references)
+    rows = read_texts(references, REFERENCE_FIELDS, columns.references, "--references-field")
     if not paired:
-        if sources is not None:
+        if sources is not None or given.sources is not None:
             raise UserError("--sources needs --paired: line i of each file belongs to sample i.")
-        return Material(texts, references=lines, protocol=named(references)), POOL
-    answered = read_lines(sources) if sources is not None else None
-    for other, count in ((references, len(lines)), (sources, len(answered or texts))):
-        if count != len(texts):
-            raise UserError(f"{path} has {len(texts)} lines and {other} {count}: --paired needs one each.")
+        pool = _pool(rows)
+        return Material(given.like(pool).texts, references=pool, protocol=data_field(references, rows)), POOL
+    answered = given.sources
+    if sources is not None:
+        answered = read_texts(sources, SOURCE_FIELDS, columns.sources, "--sources-field")
+    for other, count in ((references, len(rows)), (sources or references, len(answered or rows))):
+        if count != len(given.texts):
+            raise UserError(
+                f"{given.name} has {len(given.texts)} lines and {_name(other)} {count}: --paired needs one each."
+            )
+    given = given.in_order(len(rows)).like(_pool(rows))
     material = Material(
-        texts,
-        references_by_item=[(line,) for line in lines],
-        sources=None if answered is None else [(line,) for line in answered],
-        protocol=named(references),
+        given.texts,
+        references_by_item=rows,
+        sources=given.sources if sources is None else answered,
+        protocol=data_field(references, rows),
     )
     return material, PAIRED if answered is None else (*PAIRED, *WITH_SOURCES)
 
 
-def named(references: Path) -> dict[str, str]:
-    """References of equal number are not the same references: their name and hash go into the signature."""
-    name = references.name.encode("utf-8", "backslashreplace").decode()
-    return {"data": f"{name}#{hashlib.sha256(references.read_bytes()).hexdigest()[:8]}"}
+def _pool(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    return [text for row in rows for text in row]
+
+
+def _name(texts: Texts) -> str:
+    return named(texts) if not isinstance(texts, Sequence) else "the list"
 
 
 def _with_interval(score: Score) -> FileScore:
