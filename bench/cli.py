@@ -10,7 +10,13 @@ from typing import Any
 
 from bench import __version__
 
-HOMES: dict[str, str] = {}  # verbs that stand in a module of their own
+HOMES: dict[str, str] = {
+    "check": "bench.check_verb",
+    "compare": "bench.compare_verb",
+    "report": "bench.report_verb",
+    "doctor": "bench.doctor_verb",
+    "score": "bench.score_verb",
+}  # verbs that stand in a module of their own
 EPILOG = """\
 examples:
   run_bench.py                                        the quickstart: all tasks, embedded data, under four minutes
@@ -21,6 +27,7 @@ examples:
   run_bench.py score samples.txt --references test.txt --protocol texygen-table
   run_bench.py report results/runs/quickstart
   run_bench.py sample results/runs/quickstart/cells/poetry.mle.s0.* -n 5
+  run_bench.py doctor                                 what this machine can run, and how long the quickstart takes
 """
 
 
@@ -35,10 +42,12 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", metavar="VERB")
     _run(verbs.add_parser("run", help="train, score and tabulate a grid (the default; without arguments: quickstart)"))
     _list(verbs.add_parser("list", help="what there is: tasks, baselines, metrics, grids"))
-    _score(verbs.add_parser("score", help="score a file of samples, or a finished run anew, without training"))
+    _score(verbs.add_parser("score", help="score samples, a checkpoint, or a finished run anew, without training"))
     _compare(verbs.add_parser("compare", help="two runs, or two methods of one: differences, and what can't be told"))
-    _report(verbs.add_parser("report", help="write and print a run's tables again"))
+    _report(verbs.add_parser("report", help="a run's tables again, and its site: pages that open from disk"))
+    _check(verbs.add_parser("check", help="put every promise of a method, task or metric of your own to the test"))
     _sample(verbs.add_parser("sample", help="text from a trained cell; answers to your sources; blanks filled"))
+    _doctor(verbs.add_parser("doctor", help="what this machine can run, what is missing, and how long a grid takes"))
     return top
 
 
@@ -48,7 +57,7 @@ def _run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--tasks", type=_names, help="as poetry,translation")
     verb.add_argument("--baselines", type=_names, help="as mle,seqgan")
     verb.add_argument("--against", type=_names, help="more baselines, beside those of --plugin")
-    verb.add_argument("--seeds", type=_seeds, help="how many (5 = seeds 0 to 4), or which (3,7)")
+    verb.add_argument("--seeds", type=_seeds, help="how many (5 = seeds 0 to 4), or which (3,7; 3, is seed 3 alone)")
     verb.add_argument(
         "--budget", choices=("smoke", "small", "paper"), help="presets: seconds, minutes, the paper's own"
     )
@@ -68,7 +77,35 @@ def _run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS")
     verb.add_argument("--tensorboard", action="store_true", help="also write TensorBoard logs (extra [tensorboard])")
     verb.add_argument("--progress", choices=("auto", "live", "plain", "none"), default="auto")
-    verb.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
+    verb.add_argument("--dry-run", action="store_true", help="say what would be done and how long it takes, and stop")
+    _probe_flag(verb)
+
+
+def _probe_flag(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--probe", type=_seconds, default=12.0, metavar="SECONDS",
+                      help="for the time estimate: train each method so long where nothing is known (default 12; 0: "
+                      "only what ran before)")  # fmt: skip
+
+
+def _doctor(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("grid", nargs="?", help="estimate the time of this grid (default: quickstart)")
+    _data_flags(verb)
+    verb.add_argument("--tasks", type=_names, help="as poetry,translation")
+    verb.add_argument("--baselines", type=_names, help="as mle,seqgan")
+    verb.add_argument("--seeds", type=_seeds, help="how many (5 = seeds 0 to 4), or which (3,7; 3, is seed 3 alone)")
+    verb.add_argument("--budget", choices=("smoke", "small", "paper"))
+    verb.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME.KEY=VALUE")
+    verb.add_argument("--plugin", dest="plugins", action="append", metavar="FILE.py[:CLASS]")
+    verb.add_argument("--limit", type=_positive, help="at most this many rows of each split")
+    verb.add_argument("--out", help="the run directory that the grid would have (default: results/runs/NAME)")
+    verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    verb.add_argument("--workers", type=_positive, help="cells at a time (default: a core each, or one on a GPU)")
+    verb.add_argument("--threads", type=_positive, default=1, help="CPU threads a cell")
+    verb.add_argument("--deterministic", action="store_true", help="deterministic kernels on a GPU (slower)")
+    _probe_flag(verb)
+    verb.add_argument("--quick", action="store_true", help="no probe, and data files by name and size without hashes")
+    verb.add_argument("--json", action="store_true", help="print JSON instead of text")
+    verb.set_defaults(against=None, samples=None, decodings=None, temperatures=None)
 
 
 def _list(verb: argparse.ArgumentParser) -> None:
@@ -78,7 +115,10 @@ def _list(verb: argparse.ArgumentParser) -> None:
 
 
 def _score(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("samples", nargs="?", help="a text file, one sample a line; or a run or a cell, scored anew")
+    verb.add_argument("samples", nargs="?", help=".txt (a sample a line), .jsonl, .json, .csv, .tsv, each also .gz; "
+                      "- for standard input; or a run or a cell, scored anew")  # fmt: skip
+    verb.add_argument("--hf", metavar="PATH_OR_ID[@REV]", help="instead: a checkpoint of transformers, sampled under "
+                      "the task's protocol, with its exact NLL")  # fmt: skip
     verb.add_argument("--task", help="score against this task's test data, with its metrics")
     _data_flags(verb)
     verb.add_argument("--references", help="score against the lines of this file instead")
@@ -101,20 +141,67 @@ def _score(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--explain", action="store_true", help="say in words how each number is computed")
     verb.add_argument("--set", dest="settings", action="append", default=[], metavar="TASK.KEY=VALUE")
     verb.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    rows = verb.add_argument_group("files with fields")
+    rows.add_argument("--format", choices=("txt", "jsonl", "json", "csv", "tsv"), help="whatever the name says")
+    rows.add_argument("--text-field", metavar="NAME", help="default: text, generated, output or prediction")
+    rows.add_argument("--references-field", metavar="NAME", help="own references in the file (implies --paired)")
+    rows.add_argument("--sources-field", metavar="NAME", help="what each sample answers, in the file")
+    rows.add_argument("--id-field", metavar="NAME", help="conditional tasks: rows are put in its order (default: index "
+                      "or id, where they hold numbers; none: the file's)")  # fmt: skip
+    rows.add_argument("--decoding", help="of a cell's samples.jsonl, which samples; else how they were drawn")
+    adding = verb.add_argument_group("rows of a leaderboard, and checkpoints")
+    adding.add_argument("--into", metavar="RUN", help="score as this run's rows were, and add the row, as external")
+    adding.add_argument("--as", dest="name", metavar="NAME", help="what the row is called")
+    adding.add_argument("--seed", type=int, default=0, help="of the row: several make one row with an interval")
+    adding.add_argument("--overwrite", action="store_true", help="replace the row of that name and seed")
+    adding.add_argument("-n", type=_positive, help="with --hf and no --into: at most this many samples")
 
 
 def _compare(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("base", help="a run directory or a results.csv")
-    verb.add_argument("new", nargs="?", help="another, to compare with it (default: the same one)")
+    verb.add_argument("runs", nargs="+", metavar="RUN", help="the base, then the new: run directories or results.csv")
+    verb.add_argument("--reference", metavar="DIR", help="the base, as results/reference; then one RUN is given")
     verb.add_argument("--method", help="only this method of the new run")
-    verb.add_argument("--to", help="the base run's method that it is compared with (default: the same name)")
+    verb.add_argument("--to", help="the base's method that it is compared with (default: the same name)")
+    verb.add_argument("--tasks", type=_names, help="only these")
+    verb.add_argument("--metrics", type=_names, help="only these")
+    verb.add_argument("--primary-only", action="store_true", help="only the metric that ranks each task")
+    verb.add_argument("--frontier", action="store_true", help="also samples at other temperatures than 1")
+    verb.add_argument("--tolerance", action="append", default=[], metavar="[KEY=]X", help="differences up to X (or "
+                      "X%%) are of no concern; KEY: METRIC, TASK:METRIC or TASK.METHOD:METRIC")  # fmt: skip
+    verb.add_argument("--tolerances", metavar="FILE.toml", help="the same from a file; flags go before it")
+    verb.add_argument("--alpha", type=float, default=0.05, help="level of the whole table (default 0.05)")
+    verb.add_argument("--over", choices=("auto", "seeds", "items"), default="auto", help="which variation intervals "
+                      "hold (default: all that the files allow)")  # fmt: skip
+    verb.add_argument("--strict", action="store_true", help="fail too where becoming worse can't be ruled out")
+    verb.add_argument("--format", choices=("text", "markdown", "json", "junit"), default="text")
+    for form in ("markdown", "json", "junit"):
+        verb.add_argument(f"--{form}", action="append", default=[], metavar="FILE", help=f"also write {form} there")
+    verb.add_argument("--all", action="store_true", help="text: show also what is the same, however much it is")
 
 
 def _report(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("runs", nargs="+", metavar="RUN", help="a run directory")
+    verb.add_argument("--out", metavar="DIR", help="where the site goes (default: RUN/report)")
     verb.add_argument(
         "--reported", action="store_true", help="instead: papers' numbers beside the run's, and what differs"
     )
+
+
+def _check(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("name", nargs="?", metavar="NAME", help="a method, task or metric; or FILE.py[:CLASS]")
+    verb.add_argument(
+        "--plugin", dest="plugins", action="append", metavar="FILE.py[:CLASS]", help="where NAME is found"
+    )
+    verb.add_argument("--kind", choices=("method", "task", "metric"), help="where one name is several things")
+    verb.add_argument("--only", type=_names, metavar="CHECKS", help="these checks alone, as training-repeats")
+    verb.add_argument("--skip", type=_names, metavar="CHECKS", help="all but these")
+    verb.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
+                      help="other constants, or a task's options, as steps=5")  # fmt: skip
+    verb.add_argument("--data", metavar="DIR|FILE", help="a task: data to try it on (default: embedded)")
+    verb.add_argument("--field", dest="fields", action="append", default=[], metavar="OURS=THEIRS",
+                      help="a field's name in the data, as text=caption")  # fmt: skip
+    verb.add_argument("--seconds", type=float, default=60.0, help="a method: processor time it may take (default 60)")
+    verb.add_argument("--list", action="store_true", help="say what each check promises, and stop")
 
 
 def _sample(verb: argparse.ArgumentParser) -> None:
@@ -152,8 +239,15 @@ def _positive(text: str) -> int:
     return value
 
 
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
+    return value
+
+
 def _seeds(text: str) -> tuple[int, ...]:
-    numbers = tuple(int(part) for part in text.split(","))
+    numbers = tuple(int(part) for part in text.split(",") if part.strip())
     if len(numbers) == 1 and "," not in text:
         return tuple(range(_positive(text)))
     return numbers

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from bench import __version__
 from bench.config import GRIDS, Grid, Settings, fields_of, make_grid, parse_settings, read_grid
 from bench.errors import UserError
 from bench.plan import PlannedCell, TaskPlan, check_names, resolve_budget, resolve_data
-from bench.registry import baseline_registry, load_plugin, make_task, task_registry
-from bench.store import RunStore, difference, write_json
+from bench.registry import baseline_registry, load_plugin, task_registry
+from bench.store import RunStore, difference, read_json, write_json
 
 RUNS = Path("results/runs")
 FLAGS = (
@@ -30,12 +30,21 @@ FLAGS = (
 
 
 def run_verb(asked: argparse.Namespace) -> int:
-    """Plans the grid, runs what is not done, writes and prints the tables."""
+    return run_grid(grid_of(asked), asked)
+
+
+def run_grid(grid: Grid, asked: argparse.Namespace) -> int:
+    """Plans the grid, runs what is not done, writes and prints the tables.
+
+    Args:
+        asked: how to run it; what the grid holds is not read from here.
+    """
     from bench.engines.local import LocalEngine, plan, warm_up
     from bench.env import choose_device
+    from bench.estimate.dry_run import foreseen, show_dry_run
+    from bench.estimate.wording import words
     from bench.progress import make_progress
 
-    grid = grid_of(asked)
     check_names(grid)
     warm_up(asked.threads)
     if asked.device != "auto":
@@ -50,12 +59,14 @@ def run_verb(asked: argparse.Namespace) -> int:
     todo = [cell for cell in cells if cell not in done]
     if done:
         print(f"{len(done)} cells are done already; {len(todo)} to do", flush=True)
-    if asked.dry_run:
-        for cell in cells:
-            print(f" {'done ' if cell in done else 'to do'}  {cell.spec.directory}")
-        return 0
-    write_json(store.path / "grid.json", {"version": __version__, "grid": grid.model_dump(mode="json")})
     settings = Settings(asked.device, asked.threads, asked.deterministic, asked.checkpoint_every, asked.tensorboard)
+    if asked.dry_run:
+        show_dry_run(store, cells, todo, settings, workers, asked.probe)
+        return 0
+    expected = foreseen(store, todo, settings, workers)
+    if expected is not None:
+        print(f"about {words(expected)}, from what ran or was probed here before", flush=True)
+    write_json(store.path / "grid.json", {"version": __version__, "grid": grid.model_dump(mode="json")})
     with make_progress(asked.progress, sys.stderr) as progress:
         engine = LocalEngine(store, settings, workers, progress)
         with stopping(engine):
@@ -65,22 +76,33 @@ def run_verb(asked: argparse.Namespace) -> int:
             for ended in engine.run(todo):
                 statuses[ended.status] += 1
                 progress.cell_ended(ended.cell.spec.slug, ended.status, ended.seconds, ended.reason)
-    print_tables(store, [cell.spec.directory for cell in cells])
-    return last_words(statuses, len(cells), time.monotonic() - began)
+    print_tables(store, [*(cell.spec.directory for cell in cells), *added_rows(store)])
+    return last_words(statuses, len(cells), time.monotonic() - began, expected)
+
+
+def added_rows(store: RunStore) -> list[str]:
+    """Folders of rows that `score --into` put there; no grid has them."""
+    return [cell.path.name for cell in store.cells() if read_json(cell.file("cell.json")).get("track") == "external"]
 
 
 def grid_of(asked: argparse.Namespace) -> Grid:
     """The grid of a `run`: a file or the quickstart, with the flags over it."""
     given = {name: getattr(asked, name) for name in FLAGS}
     given |= {"settings": parse_settings(asked.settings), "fields": fields_of(asked.fields) or None}
-    own = [name for plugin in asked.plugins or () for name in load_plugin(plugin)]
-    if asked.baselines is None and (own or asked.against):
-        given["baselines"] = tuple(dict.fromkeys([*own, *(asked.against or ("mle",))]))
-    if asked.grid:
-        return read_grid(asked.grid, given)
-    if asked.tasks is None and asked.data is None:
+    return grid_with(asked.grid, given, asked.against)
+
+
+def grid_with(grid: str | None, given: Mapping[str, Any], against: Sequence[str] | None) -> Grid:
+    """A grid file, or the quickstart, or the named tasks, with what is `given` over it."""
+    given = dict(given)
+    own = [name for plugin in given["plugins"] or () for name in load_plugin(plugin)]
+    if given["baselines"] is None and (own or against):
+        given["baselines"] = tuple(dict.fromkeys([*own, *(against or ("mle",))]))
+    if grid:
+        return read_grid(grid, given)
+    if given["tasks"] is None and given["data"] is None:
         return read_grid("quickstart", given)
-    names = asked.tasks or tuple(task_registry().names)
+    names = given["tasks"] or tuple(task_registry().names)
     return make_grid({"name": "run", "tasks": names}, given, "the flags")
 
 
@@ -137,6 +159,9 @@ def stopping(engine: Any) -> Iterator[None]:
         engine.stop()
         signal.signal(number, signal.default_int_handler)
 
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
     before = {number: signal.signal(number, once) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -163,10 +188,13 @@ def print_tables(store: RunStore, directories: Sequence[str] | None = None) -> N
     print(f"samples  {store.path / 'samples'}/*.txt to read, {store.cells_path}/*/samples.jsonl whole")
 
 
-def last_words(statuses: Counter[str], total: int, seconds: float) -> int:
-    """One line on how it went, and the exit code."""
+def last_words(statuses: Counter[str], total: int, seconds: float, expected: float | None = None) -> int:
+    """One line on how it went beside what was expected, and the exit code."""
     counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()) if count)
-    print(f"{counts} of {total} cells in {seconds:.0f} s")
+    from bench.estimate.wording import afterwards
+
+    estimated = f" ({afterwards(expected, seconds)})" if expected is not None else ""
+    print(f"{counts} of {total} cells in {seconds:.0f} s{estimated}")
     if statuses["interrupted"] or sum(statuses.values()) < total:
         print("stopped before the end; the same command goes on from here")
         return 130
@@ -209,39 +237,6 @@ def list_verb(asked: argparse.Namespace) -> int:
     return 0
 
 
-def report_verb(asked: argparse.Namespace) -> int:
-    """Each run's tables anew, or with --reported the papers' numbers beside its own."""
-    for run in asked.runs:
-        if asked.reported:
-            print_reported(Path(run))
-            continue
-        store = RunStore(Path(run))
-        if not store.cells_path.is_dir():
-            raise UserError(f"{run} is not a run directory (it has no cells/).")
-        print_tables(store)
-    return 0
-
-
-def print_reported(run: Path) -> None:
-    """Writes `reported.md` and `reported.csv` beside the leaderboard, and prints the same.
-
-    Raises:
-        UserError: no run directory, and none with a results.csv.
-    """
-    from bench.report import reported
-
-    if not run.is_dir() or not ((run / "cells").is_dir() or (run / "results.csv").is_file()):
-        raise UserError(f"{run} is not a run directory (it has neither cells/ nor results.csv).")
-    rows, numbers = rows_of_run(str(run)), reported.read_reported()
-    found = reported.pairs(rows, numbers)
-    if not found:
-        print(f"{run}: {reported.nothing(rows, numbers)}")
-        return
-    page, table = reported.write_reported(found, numbers, run)
-    print(reported.text(found, numbers))
-    print(f"\nreported {page}  {table}")
-
-
 def sample_verb(asked: argparse.Namespace) -> int:
     """Prints one text a line."""
     from baselines.base import Decoding
@@ -255,7 +250,7 @@ def sample_verb(asked: argparse.Namespace) -> int:
         raise UserError("--sources and --fill don't go together: one asks for answers, the other for a text's rest.")
     speaker = Speaker(Path(asked.cell), asked.stage, asked.device)
     if asked.sources:
-        from bench.scorefile import read_lines
+        from bench.inputs import read_lines
 
         found = speaker.answers(read_lines(Path(asked.sources)), decoding, asked.seed)
     elif asked.fill:
@@ -264,132 +259,4 @@ def sample_verb(asked: argparse.Namespace) -> int:
         found = speaker.samples(asked.n, decoding, asked.seed)
     for text in found:
         print(text.replace("\n", " / "))
-    return 0
-
-
-def compare_verb(asked: argparse.Namespace) -> int:
-    """The methods of one run against those of another, or two methods of one run; 1: something is worse."""
-    from bench.compare import findings, lines, methods, sides
-
-    base = rows_of_run(asked.base)
-    new = rows_of_run(asked.new) if asked.new else base
-    if not asked.new and not (asked.method and asked.to):
-        raise UserError("compare needs two runs, or one run with --method NAME --to NAME.")
-    pairs = [(asked.to or name, name) for name in ((asked.method,) if asked.method else methods(new))]
-    shared = [pair for pair in pairs if pair[0] in methods(base)] if asked.new and not asked.method else pairs
-    if not shared:
-        raise UserError(f"{asked.base} and {asked.new} have no method in common; name two with --method and --to.")
-    verdicts: Counter[str] = Counter()
-    for first, second in shared:
-        found = findings(sides(base, first), sides(new, second))
-        print(f"{second} of {asked.new or asked.base} against {first} of {asked.base}")
-        print("\n".join(f"  {line}" for line in lines(found)) or "  no value in common")
-        verdicts.update(each.verdict for each in found)
-    print(", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())))
-    if verdicts["worse"] or verdicts["further from real"]:
-        return 1
-    return 2 if verdicts["not comparable"] or not verdicts else 0
-
-
-def rows_of_run(path: str) -> list[Any]:
-    """The values of a run directory, or of a results.csv.
-
-    Raises:
-        UserError: neither, or without a value.
-    """
-    from bench.report.collect import collect
-    from bench.report.longfile import read_results
-
-    place = Path(path)
-    if (place / "cells").is_dir():
-        rows = collect(RunStore(place))
-    else:
-        rows = read_results(place / "results.csv" if place.is_dir() else place)
-    if not rows:
-        raise UserError(f"{path} has no values yet.")
-    return rows
-
-
-def score_verb(asked: argparse.Namespace) -> int:
-    """Scores a file of samples, or all cells of a run anew; or only says how scoring is done."""
-    if asked.samples is None:
-        return explain_protocol(asked)
-    path = Path(asked.samples)
-    try:
-        is_run, is_cell, is_file = (path / "cells").is_dir(), (path / "cell.json").is_file(), path.is_file()
-    except OSError as error:  # a name that no file can have
-        raise UserError(f"{path}: {error.strerror}.") from None
-    if is_run:
-        return rescore(RunStore(path))
-    if is_cell:
-        return rescore(RunStore(path.parents[1]), only=path.name)
-    if not is_file:
-        raise UserError(f"{path}: no such file or run directory.")
-    from bench.scorefile import explained, score_file
-
-    scores = score_file(
-        path,
-        task=_task_of(asked),
-        data=resolve_data(Grid(data=asked.data)),
-        fields=fields_of(asked.fields),
-        allow_overlap=bool(asked.allow_overlap),
-        references=Path(asked.references) if asked.references else None,
-        sources=Path(asked.sources) if asked.sources else None,
-        real=Path(asked.real) if asked.real else None,
-        train=Path(asked.train) if asked.train else None,
-        paired=asked.paired,
-        names=asked.metrics,
-        tokens=asked.tokens,
-        protocol_name=asked.protocol,
-        device=asked.device,
-        workers=asked.workers,
-    )
-    if asked.json:
-        print(json.dumps([score.as_dict() for score in scores], indent=1, ensure_ascii=False))
-        return 0
-    width = max(len(score.score.metric) for score in scores)
-    for score in scores:
-        print(score.line(width))
-        if asked.explain:
-            print("\n".join(f"  {line}" for line in explained(score.score)[1:]))
-    return 0
-
-
-def explain_protocol(asked: argparse.Namespace) -> int:
-    """`score --explain` without samples."""
-    from bench.scorefile import PAIRED, POOL, explain
-
-    if not asked.explain:
-        raise UserError("score needs a file of samples or a run directory; or --explain alone, to read how it is done.")
-    task = _task_of(asked)
-    names = asked.metrics or (task.metrics if task else PAIRED if asked.paired else POOL)
-    paired = task.kind == "conditional" if task else asked.paired
-    print("\n".join(explain(asked.protocol, names, paired)))
-    return 0
-
-
-def _task_of(asked: argparse.Namespace) -> Any:
-    return make_task(asked.task, parse_settings(asked.settings).get(asked.task, {})) if asked.task else None
-
-
-def rescore(store: RunStore, only: str | None = None) -> int:
-    """Every finished cell of a run (or one of them) is scored anew from its samples; nothing is trained."""
-    from bench.cell import commit, prepare
-
-    drawn = [cell for cell in store.cells() if cell.file("samples.json").exists() and only in (None, cell.path.name)]
-    if not drawn:
-        raise UserError(f"{only or store.path} has no samples yet; run its grid first.")
-    corpora: dict[str, Any] = {}
-    for cell in drawn:
-        spec = cell.spec
-        assert spec is not None, "cell.json is written before samples"
-        with cell.locked() as mine:
-            if not mine:
-                raise UserError(f"{cell.path} is being worked on by another run; wait for it.")
-            prepared = prepare(spec, corpora.get(spec.fingerprint))
-            commit(prepared, cell, Settings())
-        corpora = {spec.fingerprint: prepared.corpus}  # cells stand in the order of their tasks
-        print(f"scored {cell.path.name}", flush=True)
-    print_tables(store)
-    print(f"{len(drawn)} cells scored anew")
     return 0

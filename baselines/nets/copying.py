@@ -128,7 +128,7 @@ class Copying(AttentiveDecoder):
 
     def attend(self, hidden: Tensor, memory: Memory) -> Tensor:
         with self._noting() as notes:
-            context = super().attend(hidden, memory[:-1])
+            context = super().attend(hidden, memory[:-1])  # type: ignore[safe-super]  # a mixin: the next class has it
         self._found = self.noted(notes[0]), memory[-1]
         return context
 
