@@ -1,9 +1,10 @@
 """From rows of values to tables: which values stand in one column, which in one line, and which in no table together.
 
-One table holds one (task, data, track, split, decoding): what was trained on the task's own text alone is never ranked
-with what began from weights of elsewhere. What we did not train (`external`) stands in the tables of every track,
-marked, and is ranked for its place alone: it is never best, and tested against nothing. A column is one metric *with
-one signature*, so that two numbers in a column are always the same measurement. A line is one method with one configuration at one stage, over its seeds.
+One table holds one (task, data, track, split, decoding): what was trained on the task's own text alone is never
+ranked with what began from weights of elsewhere. What we did not train (`external`) stands in the tables of every
+track, marked, and is ranked for its place alone: it is never best, and tested against nothing. A column is one metric
+*with one signature*, so that two numbers in a column are always the same measurement. A line is one method with one
+configuration at one stage, over its seeds.
 """
 
 from __future__ import annotations
