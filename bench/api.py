@@ -26,9 +26,9 @@ from tasks.base import DataError
 
 if TYPE_CHECKING:
     from bench.comparing.results import Results
-    from bench.external import Place
-    from bench.given import Texts
-    from bench.scorefile import FileScore
+    from bench.outside.external import Place
+    from bench.outside.given import Texts
+    from bench.outside.scorefile import FileScore
 
 Location = str | os.PathLike[str]
 Names = str | Sequence[str]
@@ -93,7 +93,7 @@ def run(
         KeyboardInterrupt: stopped; the same call goes on from there.
     """
     from bench.cli import parser
-    from bench.verbs import RUNS, grid_with, run_grid
+    from bench.verbs.run import RUNS, grid_with, run_grid
 
     flags: dict[str, Any] = {
         "tasks": _names(tasks), "baselines": _names(baselines), "seeds": seeds, "budget": budget,
@@ -173,8 +173,8 @@ def score(
     Raises:
         UserError: a mistake in what was asked, or in the file.
     """
-    from bench import score_verb as verb
     from bench.registry import make_task
+    from bench.verbs import score as verb
 
     asked = argparse.Namespace(
         samples=samples, hf=None if hf is None else os.fspath(hf), task=task, data=data, fields=fields,
@@ -190,7 +190,7 @@ def score(
         place = _place(into, name, seed, overwrite)
         origin = _data(data)
         if hf is not None:
-            from bench.checkpoint import Data, score_checkpoint
+            from bench.outside.checkpoint import Data, score_checkpoint
 
             where = Data(make_task(task, settings or {}), origin, fields or {}, allow_overlap) if task else None
             added = score_checkpoint(
@@ -202,12 +202,12 @@ def score(
         assert texts is not None, "asked above"
         if isinstance(texts, Path) and verb.kind_of(texts) != "file":
             return _rescored(texts)
-        from bench.given import Columns, read_given
-        from bench.scorefile import score_file
+        from bench.outside.given import Columns, read_given
+        from bench.outside.scorefile import score_file
 
         columns = Columns(text_field, references_field, sources_field, id_field)
         if place is not None:
-            from bench.external import add_samples
+            from bench.outside.external import add_samples
 
             return _scores(add_samples(place, task, read_given(texts, columns, format, decoding)).scores, place)
         found = score_file(
@@ -266,8 +266,8 @@ def compare(
     Raises:
         UserError: nothing in common, or a name that isn't there.
     """
-    from bench.compare import Options, compare_results, tolerances
     from bench.comparing.as_json import as_dict
+    from bench.comparing.table import Options, compare_results, tolerances
 
     with _mistakes():
         if to is not None and method is None:
@@ -299,7 +299,7 @@ def load_results(path: Location | Sequence[Location]) -> pd.DataFrame:
     Raises:
         UserError: no such run, or a file with other columns.
     """
-    from bench.compare import read
+    from bench.comparing.table import read
 
     with _mistakes():
         if isinstance(path, str | os.PathLike):
@@ -339,7 +339,7 @@ def _data(data: Location | None) -> str:
 def _place(into: Location | None, name: str | None, seed: int, overwrite: bool) -> Place | None:
     if into is None:
         return None
-    from bench.external import Place
+    from bench.outside.external import Place
 
     assert name is not None, "`check_flags` has asked"
     return Place(Path(into), name, seed, overwrite)
@@ -347,7 +347,7 @@ def _place(into: Location | None, name: str | None, seed: int, overwrite: bool) 
 
 def _scores(scores: Sequence[FileScore], place: Place | None) -> pd.DataFrame:
     if place is not None:
-        from bench.score_verb import refresh
+        from bench.verbs.score import refresh
 
         refresh(place.store)
     records = [{**each.as_dict(), "higher_is_better": each.score.higher_is_better} for each in scores]
@@ -355,8 +355,8 @@ def _scores(scores: Sequence[FileScore], place: Place | None) -> pd.DataFrame:
 
 
 def _rescored(path: Path) -> pd.DataFrame:
-    from bench.score_verb import refresh, rescored
     from bench.store import RunStore
+    from bench.verbs.score import refresh, rescored
 
     is_run = (path / "cells").is_dir()
     store = RunStore(path if is_run else path.parents[1])
@@ -367,7 +367,7 @@ def _rescored(path: Path) -> pd.DataFrame:
 
 
 def _results(given: Location | pd.DataFrame, name: str) -> Results:
-    from bench.compare import Results, read
+    from bench.comparing.table import Results, read
 
     if isinstance(given, pd.DataFrame):
         return Results(str(given.attrs.get(RUN, name)), to_rows(given))

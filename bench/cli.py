@@ -10,13 +10,6 @@ from typing import Any
 
 from bench import __version__
 
-HOMES: dict[str, str] = {
-    "check": "bench.check_verb",
-    "compare": "bench.compare_verb",
-    "report": "bench.report_verb",
-    "doctor": "bench.doctor_verb",
-    "score": "bench.score_verb",
-}  # verbs that stand in a module of their own
 EPILOG = """\
 examples:
   run_bench.py                                        the quickstart: all tasks, embedded data, under four minutes
@@ -277,5 +270,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _verb(name: str) -> Any:
-    """The verb's function, from `bench.verbs` or a module of its own; imported only now."""
-    return getattr(importlib.import_module(HOMES.get(name, "bench.verbs")), f"{name}_verb")
+    """The verb's function; imported only now."""
+    return getattr(importlib.import_module(f"bench.verbs.{name}"), f"{name}_verb")

@@ -1,1 +1,1 @@
-"""How two sets of results are set against each other; `bench.compare` is the door."""
+"""How two sets of results are set against each other; `table.py` is the door."""

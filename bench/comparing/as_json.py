@@ -7,10 +7,10 @@ import math
 from typing import Any
 
 from bench import __version__
-from bench.compare import Compared
 from bench.comparing import saying
 from bench.comparing.evidence import Evidence
 from bench.comparing.findings import Finding
+from bench.comparing.table import Compared
 
 SCHEMA_VERSION = 1
 

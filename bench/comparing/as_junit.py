@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as Tree
 
-from bench.compare import Compared
 from bench.comparing import saying
 from bench.comparing.findings import UNSURE, Finding
+from bench.comparing.table import Compared
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 # what XML 1.0 can't hold, escaped or not

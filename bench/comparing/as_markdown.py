@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from bench.compare import Compared
 from bench.comparing import saying
 from bench.comparing.findings import LOUDEST_FIRST, Finding
+from bench.comparing.table import Compared
 from bench.report.markdown import escape, table_row
 
 LONGEST = 60_000  # characters; a comment on GitHub holds 65,536

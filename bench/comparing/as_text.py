@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.compare import Compared
 from bench.comparing import saying
 from bench.comparing.findings import Finding
+from bench.comparing.table import Compared
 from bench.report.wording import clean
 
 LONG = 40  # lines that a screen still holds

@@ -15,8 +15,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from bench.resampling import Floats, Reduce, resampled_sums
 from bench.stats import Comparison, compare, t_power, t_quantile, t_two_sided
+from bench.stats.resampling import Floats, Reduce, resampled_sums
 
 RESAMPLES = 1000
 MOST_NEEDED = 1_000_000

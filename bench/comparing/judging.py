@@ -15,9 +15,9 @@ from bench.comparing.findings import Finding, Verdict
 from bench.comparing.results import Results
 from bench.comparing.subjects import Place, Side, Subject, differing
 from bench.comparing.tolerance import Tolerances
-from bench.resampling import Floats
 from bench.seeding import seed_for
 from bench.stats import holm, probability_of_improvement
+from bench.stats.resampling import Floats
 from metrics.base import MetricError
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from bench.errors import UserError
-from bench.resampling import Floats
 from bench.schema import ScoreRow, row_head
+from bench.stats.resampling import Floats
 from bench.store import CellStore, RunStore, read_json
 
 

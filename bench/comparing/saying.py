@@ -6,9 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
-from bench.compare import Compared, Options
 from bench.comparing.evidence import Evidence
 from bench.comparing.findings import Finding, Verdict
+from bench.comparing.table import Compared, Options
 from bench.comparing.tolerance import DEFAULT
 from bench.report.wording import clean, decimals, number
 

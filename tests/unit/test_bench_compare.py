@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from bench.compare import Options, Results, compare_results, tolerances
 from bench.comparing.as_text import text
+from bench.comparing.table import Options, Results, compare_results, tolerances
 from bench.errors import UserError
 from tests.fresh import fresh_seed
 from tests.score_rows import failure, row

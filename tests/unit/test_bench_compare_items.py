@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from bench.compare import Options, compare_results, read, tolerances
 from bench.comparing.evidence import item_errors
+from bench.comparing.table import Options, compare_results, read, tolerances
 from bench.config import CellSpec
 from bench.errors import UserError
 from bench.generation import write_arrays

@@ -8,12 +8,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.compare import Options, Results, compare_results, tolerances
 from bench.comparing import as_markdown
 from bench.comparing.as_json import as_json
 from bench.comparing.as_junit import junit
 from bench.comparing.as_markdown import markdown
 from bench.comparing.as_text import LONG, text
+from bench.comparing.table import Options, Results, compare_results, tolerances
 from tests.score_rows import failure, row
 
 HOSTILE = "a|b<script>alert(1)</script>\n@you `x` \x1b[31m\x00 ]]> &amp; [l](http://e)"

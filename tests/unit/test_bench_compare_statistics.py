@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.compare import Options, Results, compare_results
 from bench.comparing.evidence import over_seeds
+from bench.comparing.table import Options, Results, compare_results
 from bench.stats import holm, seeds_needed
 from tests.score_rows import row
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.compare import Options, Results, compare_results, tolerances
+from bench.comparing.table import Options, Results, compare_results, tolerances
 from bench.errors import UserError
 from tests.score_rows import row
 

@@ -347,7 +347,7 @@ def test_names_on_the_hub(lines, monkeypatch, tmp_path, capsys):
 
 
 def test_a_name_has_to_be_one(run):
-    from bench.external import Place
+    from bench.outside.external import Place
 
     for name in ("mine", "GPT-2_tuned", "模型", "a+b"):
         assert Place(run, name).name == name

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.resampling import bootstrap_interval
+from bench.stats.resampling import bootstrap_interval
 from metrics import Material, metric, score
 from metrics.frontier import area, distance
 from metrics.signature import parse

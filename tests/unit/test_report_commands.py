@@ -16,7 +16,7 @@ from bench.plan import plan_task
 from bench.report.site import commands, curves
 from bench.report.site.facts import facts_of, grid_of_run
 from bench.store import RunStore, write_json
-from bench.verbs import grid_of
+from bench.verbs.run import grid_of
 from tests.fresh import fresh_seed
 from tests.score_rows import row
 from tests.site_runs import write_run

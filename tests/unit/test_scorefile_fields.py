@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bench.cli import main
 from bench.errors import UserError
-from bench.given import Columns, read_given, read_texts
+from bench.outside.given import Columns, read_given, read_texts
 from tests.fresh import fresh_seed
 
 TEXTS = st.lists(st.text(st.characters(exclude_characters="\x00", codec="utf-8"), max_size=12), min_size=1, max_size=6)

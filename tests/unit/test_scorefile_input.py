@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bench.cli import main
 from bench.errors import UserError
-from bench.inputs import read_lines
+from bench.outside.inputs import read_lines
 from metrics.signature import parse
 
 REFERENCES = "a cat sat on the mat\nthe dog ran\n"

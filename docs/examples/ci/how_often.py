@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from bench.compare import Compared, Options, Results, compare_results, tolerances
+from bench.comparing.table import Compared, Options, Results, compare_results, tolerances
 from bench.schema import ScoreRow
 
 SPREAD = 0.01

@@ -11,8 +11,17 @@ import numpy as np
 
 import metrics
 from bench.errors import UserError
-from bench.given import REFERENCE_FIELDS, SOURCE_FIELDS, Columns, Given, Texts, data_field, read_given, read_texts
-from bench.inputs import named
+from bench.outside.given import (
+    REFERENCE_FIELDS,
+    SOURCE_FIELDS,
+    Columns,
+    Given,
+    Texts,
+    data_field,
+    read_given,
+    read_texts,
+)
+from bench.outside.inputs import named
 from bench.seeding import seed_for
 from bench.stats import bootstrap_interval
 from metrics.base import Material, Score

@@ -24,7 +24,7 @@ from bench.cell import Prepared, prepare
 from bench.config import MAX_SAMPLES, SWEEP, CellSpec
 from bench.env import choose_device, device_name
 from bench.errors import UserError
-from bench.external import (
+from bench.outside.external import (
     Added,
     External,
     Place,

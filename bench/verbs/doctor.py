@@ -20,7 +20,7 @@ from bench.doctor.problems import Problem, data_problems, problems
 from bench.doctor.wording import data_lines, extra_lines, machine_lines, problem_lines
 from bench.plan import check_names, resolve_budget, resolve_data
 from bench.store import RunStore
-from bench.verbs import RUNS, default_workers, grid_of
+from bench.verbs.run import RUNS, default_workers, grid_of
 
 if TYPE_CHECKING:
     from bench.estimate.grid import Estimate

@@ -1,4 +1,4 @@
-"""What the verbs do, in the order a person sees it."""
+"""The verb `run`: plans a grid, runs what is not done, writes and prints the tables, in the order a person sees it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
-from bench.config import GRIDS, Grid, Settings, fields_of, make_grid, parse_settings, read_grid
+from bench.config import Grid, Settings, fields_of, make_grid, parse_settings, read_grid
 from bench.errors import UserError
 from bench.plan import PlannedCell, TaskPlan, check_names, resolve_budget, resolve_data
-from bench.registry import baseline_registry, load_plugin, task_registry
+from bench.registry import load_plugin, task_registry
 from bench.store import RunStore, difference, read_json, write_json
 
 RUNS = Path("results/runs")
@@ -199,64 +199,3 @@ def last_words(statuses: Counter[str], total: int, seconds: float, expected: flo
         print("stopped before the end; the same command goes on from here")
         return 130
     return 1 if statuses["failed"] or statuses["diverged"] else 0
-
-
-def list_verb(asked: argparse.Namespace) -> int:
-    """Prints what there is."""
-    import metrics
-
-    what = asked.what
-    if what in (None, "tasks"):
-        print("tasks")
-        for name in task_registry().names:
-            task = task_registry()[name]
-            print(f"  {name:14} {task.kind:12} {task.summary}  [{task.primary}]")
-    if what in (None, "baselines"):
-        print("baselines")
-        registry = baseline_registry(asked.plugins or ())
-        for name in registry.names:
-            print(f"  {name:14} {registry[name].summary}")
-    if what in (None, "metrics"):
-        print("metrics")
-        for name in metrics.BUILTIN:
-            metric = metrics.metric(name)
-            direction = {True: "higher is better", False: "lower is better", None: "nearer to real is better"}
-            print(f"  {name:14} {direction[metric.higher_is_better]:26} {metric.summary}")
-    if what in (None, "grids"):
-        print("grids")
-        for path in sorted(GRIDS.glob("*.toml")):
-            grid = read_grid(path, {})
-            print(f"  {path.stem:14} {len(grid.tasks)} tasks x {', '.join(grid.baselines)} x {len(grid.seeds)} seeds")
-    if what in (None, "data"):
-        from tasks.opening import open_source
-
-        source = open_source(resolve_data(Grid(data=asked.data)))
-        print(f"data ({source.origin})")
-        for name in source.datasets():
-            print(f"  {name:24} {', '.join(source.splits(name))}")
-    return 0
-
-
-def sample_verb(asked: argparse.Namespace) -> int:
-    """Prints one text a line."""
-    from baselines.base import Decoding
-    from bench.sampling import Speaker
-
-    try:
-        decoding = Decoding.parse(asked.decoding or ("greedy" if asked.sources else "sample"))
-    except ValueError as error:
-        raise UserError(f"--decoding: {error}.") from None
-    if asked.sources and asked.fill:
-        raise UserError("--sources and --fill don't go together: one asks for answers, the other for a text's rest.")
-    speaker = Speaker(Path(asked.cell), asked.stage, asked.device)
-    if asked.sources:
-        from bench.inputs import read_lines
-
-        found = speaker.answers(read_lines(Path(asked.sources)), decoding, asked.seed)
-    elif asked.fill:
-        found = speaker.filled(asked.fill, asked.n, decoding, asked.seed)
-    else:
-        found = speaker.samples(asked.n, decoding, asked.seed)
-    for text in found:
-        print(text.replace("\n", " / "))
-    return 0

@@ -49,7 +49,7 @@ def report(store: RunStore, out: Path) -> None:
     """The tables, printed and written as after a run, and the site below `out`."""
     from bench.report.collect import collect
     from bench.report.site import write_site
-    from bench.verbs import print_tables
+    from bench.verbs.run import print_tables
 
     print_tables(store)
     rows = collect(store)

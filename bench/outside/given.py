@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.inputs import BREAK, FORMATS, STDIN, format_of, named, read_lines
-from bench.records import Record, field_of, read_records, text_in, texts_in, value_in
+from bench.outside.inputs import BREAK, FORMATS, STDIN, format_of, named, read_lines
+from bench.outside.records import Record, field_of, read_records, text_in, texts_in, value_in
 
 TEXT_FIELDS = ("text", "generated", "output", "prediction")
 REFERENCE_FIELDS = ("references", "reference", "target", "text")

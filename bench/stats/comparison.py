@@ -1,10 +1,4 @@
-"""Intervals and comparisons: over test items by resampling, over seeds by Student's t or by resampling.
-
-Two variances are kept apart. How far a value would move with other test items is asked of one run's per-item
-statistics (`bench/resampling.py`); how far it would move with another seed is asked of several runs: by Student's t
-here, by resampling in `bench/aggregates.py`. This file is the door to all of them. Random numbers come from the
-generator that is passed in; no global state is read or changed.
-"""
+"""Comparisons over seeds by Student's t, corrected for their number, and how many seeds a difference needs."""
 
 from __future__ import annotations
 
@@ -14,49 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.aggregates import (
-    Improvement,
-    hierarchical_bootstrap,
-    interquartile_mean,
-    interquartile_means,
-    probability_of_improvement,
-    stratified_bootstrap,
-    with_diverged,
-)
-from bench.resampling import (
-    Floats,
-    ItemComparison,
-    approximate_randomisation,
-    bootstrap_interval,
-    paired_bootstrap,
-)
-from bench.student_t import t_cdf, t_power, t_quantile, t_two_sided
-
-__all__ = [
-    "Comparison",
-    "Floats",
-    "Improvement",
-    "ItemComparison",
-    "approximate_randomisation",
-    "bootstrap_interval",
-    "compare",
-    "hierarchical_bootstrap",
-    "holm",
-    "interquartile_mean",
-    "interquartile_means",
-    "mean_interval",
-    "paired",
-    "paired_bootstrap",
-    "probability_of_improvement",
-    "seeds_needed",
-    "stratified_bootstrap",
-    "t_cdf",
-    "t_power",
-    "t_quantile",
-    "t_two_sided",
-    "welch",
-    "with_diverged",
-]
+from bench.stats.resampling import Floats
+from bench.stats.student_t import t_power, t_quantile, t_two_sided
 
 
 def mean_interval(values: Sequence[float] | Floats, level: float = 0.95) -> tuple[float, float]:

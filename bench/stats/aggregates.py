@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.resampling import Floats, Reduce, draws, percentiles, resampled_sums
+from bench.stats.resampling import Floats, Reduce, draws, percentiles, resampled_sums
 
 
 def with_diverged(values: Sequence[float] | Floats, diverged: int, worst: float) -> Floats:

@@ -22,10 +22,10 @@ from bench.cell import Prepared, describe, prepare, rows_of
 from bench.config import CellSpec
 from bench.env import environment
 from bench.errors import UserError, did_you_mean
-from bench.given import Given
+from bench.outside.given import Given
+from bench.outside.scorefile import FileScore, fitted
 from bench.registry import NOT_METHODS, baseline_registry
 from bench.schema import SCHEMA_VERSION, Status
-from bench.scorefile import FileScore, fitted
 from bench.scoring import Likelihood, SampleSet, Value, score_everything, stats_by_name
 from bench.store import CellStore, RunStore, read_json, write_json
 from tasks.base import Corpus, Ragged

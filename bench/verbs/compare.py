@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 from bench.errors import UserError
 
 if TYPE_CHECKING:
-    from bench.compare import Options
+    from bench.comparing.table import Options
 
 
 def compare_verb(asked: argparse.Namespace) -> int:
     """Sets the new results against the base. 0: nothing is worse, 1: something is, 2: not the same measurement."""
-    from bench.compare import compare_results, read
     from bench.comparing.as_json import as_json
     from bench.comparing.as_junit import junit
     from bench.comparing.as_markdown import markdown
     from bench.comparing.as_text import text
     from bench.comparing.saying import first_refusal
+    from bench.comparing.table import compare_results, read
 
     base, new = _sides(asked)
     first = read(base)
@@ -53,7 +53,7 @@ def _sides(asked: argparse.Namespace) -> tuple[str, str]:
 
 
 def _options(asked: argparse.Namespace) -> Options:
-    from bench.compare import Options, tolerances
+    from bench.comparing.table import Options, tolerances
 
     return Options(
         method=asked.method or "",

@@ -16,8 +16,8 @@ from bench.registry import make_task
 from bench.store import RunStore
 
 if TYPE_CHECKING:
-    from bench.external import Added, Place
-    from bench.scorefile import FileScore
+    from bench.outside.external import Added, Place
+    from bench.outside.scorefile import FileScore
 
 # flags that say what to score against: a run, or a task, that says so itself takes none of them
 AGAINST = ("references", "sources", "real", "train", "paired", "tokens")
@@ -96,8 +96,8 @@ def _flag(name: str) -> str:
 
 
 def _of_file(asked: argparse.Namespace, path: Path) -> list[FileScore]:
-    from bench.given import Columns
-    from bench.scorefile import score_file
+    from bench.outside.given import Columns
+    from bench.outside.scorefile import score_file
 
     return score_file(
         path,
@@ -122,16 +122,16 @@ def _of_file(asked: argparse.Namespace, path: Path) -> list[FileScore]:
 
 
 def _into_a_run(asked: argparse.Namespace, path: Path) -> Added:
-    from bench.external import add_samples
-    from bench.given import Columns, read_given
+    from bench.outside.external import add_samples
+    from bench.outside.given import Columns, read_given
 
     columns = Columns(text=asked.text_field, number=asked.id_field)
     return add_samples(_place(asked), asked.task, read_given(path, columns, asked.format, asked.decoding))
 
 
 def _of_checkpoint(asked: argparse.Namespace) -> Added:
-    from bench.checkpoint import Data, score_checkpoint
     from bench.config import MAX_SAMPLES
+    from bench.outside.checkpoint import Data, score_checkpoint
 
     place, task = (_place(asked), None) if asked.into is not None else (None, _task_of(asked))
     data = None
@@ -156,14 +156,14 @@ def _tell(what: str, done: int, total: int) -> None:
 
 
 def _place(asked: argparse.Namespace) -> Place:
-    from bench.external import Place
+    from bench.outside.external import Place
 
     return Place(Path(asked.into), asked.name, asked.seed, asked.overwrite)
 
 
 def _show(asked: argparse.Namespace, added: Added) -> int:
     """The scores, what is to be known of them, and the run's tables with the new row."""
-    from bench.verbs import print_tables
+    from bench.verbs.run import print_tables
 
     show_scores(asked, chosen_of(added.scores, asked.metrics))
     said = sys.stderr if asked.json else sys.stdout
@@ -191,7 +191,7 @@ def refresh(store: RunStore) -> None:
 
 def show_scores(asked: argparse.Namespace, scores: Sequence[FileScore]) -> int:
     """As a table, or as JSON."""
-    from bench.scorefile import explained
+    from bench.outside.scorefile import explained
 
     if asked.json:
         print(json.dumps([score.as_dict() for score in scores], indent=1, ensure_ascii=False))
@@ -221,7 +221,7 @@ def chosen_of(scores: Sequence[FileScore], names: Sequence[str] | None) -> list[
 
 def explain_protocol(asked: argparse.Namespace) -> int:
     """`score --explain` without samples."""
-    from bench.scorefile import PAIRED, POOL, explain
+    from bench.outside.scorefile import PAIRED, POOL, explain
 
     if not asked.explain:
         raise UserError(
@@ -240,7 +240,7 @@ def _task_of(asked: argparse.Namespace) -> Any:
 
 def rescore(store: RunStore, only: str | None = None) -> int:
     """Every finished cell of a run (or one of them) is scored anew from its samples; nothing is trained."""
-    from bench.verbs import print_tables
+    from bench.verbs.run import print_tables
 
     count = 0
     for name in rescored(store, only):
@@ -258,7 +258,7 @@ def rescored(store: RunStore, only: str | None = None) -> Any:
         UserError: there are no samples yet, or another run works on a cell.
     """
     from bench.cell import commit, prepare
-    from bench.external import is_external, prepare_again, rescore_external
+    from bench.outside.external import is_external, prepare_again, rescore_external
 
     drawn = [cell for cell in store.cells() if cell.file("samples.json").exists() and only in (None, cell.path.name)]
     if not drawn:

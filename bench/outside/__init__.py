@@ -1,0 +1,1 @@
+"""What was generated elsewhere: files of samples, checkpoints, and their rows in a leaderboard."""
