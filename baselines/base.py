@@ -276,6 +276,7 @@ class Baseline(ABC):
         decodings: besides those of the task: how the method's own publication draws text. Free tasks: samples alone.
         decodes: False where the method has one text for a source, however it is decoded: it stands in the table of the
             task's first decoding alone.
+        chooses: True where answers are chosen among candidates, so that they don't follow `token_log_probs`.
         budgets: presets of `Config` by budget; a key `small/translation` or `small/conditional` refines `small`.
     """
 
@@ -286,6 +287,7 @@ class Baseline(ABC):
     adversarial: ClassVar[bool] = False
     decodings: ClassVar[tuple[str, ...]] = ()
     decodes: ClassVar[bool] = True
+    chooses: ClassVar[bool] = False
     Config: ClassVar[type[BaselineConfig]] = BaselineConfig
     budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 

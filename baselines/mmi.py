@@ -60,6 +60,7 @@ class MMI(Baseline):
     version: ClassVar[int] = 1
     summary: ClassVar[str] = "maximum likelihood; candidates reranked by how well they tell their source"
     source: ClassVar[str] = "MMI-bidi of Li et al. 2016, arXiv 1510.03055"
+    chooses: ClassVar[bool] = True
     Config: ClassVar[type[BaselineConfig]] = MMIConfig
     budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = _budgets()
 

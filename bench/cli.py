@@ -175,6 +175,7 @@ def _compare(verb: argparse.ArgumentParser) -> None:
 def _report(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("runs", nargs="+", metavar="RUN", help="a run directory")
     verb.add_argument("--out", metavar="DIR", help="where the site goes (default: RUN/report)")
+    verb.add_argument("--tables", action="store_true", help="the tables alone, without a site")
     verb.add_argument(
         "--reported", action="store_true", help="instead: papers' numbers beside the run's, and what differs"
     )

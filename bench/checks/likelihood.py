@@ -60,6 +60,8 @@ def sampling_agrees_with_log_probabilities(trial: Trial, kind: str) -> str | Non
             drawn = trial.draw(generator, DRAWN, seed)
         elif not trial.method.decodes:
             raise NotApplicable("it has one answer for a source, however it is decoded")
+        elif trial.method.chooses:
+            raise NotApplicable("it chooses among candidates: its answers don't follow the likelihood")
         else:
             drawn = trial.answers(kind, generator, "sample@1", seed, rows=np.full(DRAWN, row))
         places = {tuple(line): i for i, line in enumerate(lines)}

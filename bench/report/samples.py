@@ -19,7 +19,7 @@ def write_samples(store: RunStore, directories: Sequence[str] | None = None) -> 
     for cell in store.cells():
         spec = cell.spec
         wanted = directories is None or cell.path.name in directories
-        if spec is not None and wanted and cell.file("samples.json").exists():
+        if spec is not None and wanted and all(cell.file(name).exists() for name in ("samples.json", "samples.jsonl")):
             by_task.setdefault(spec.task, []).append(cell)
     paths = []
     for task, cells in by_task.items():

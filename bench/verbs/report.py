@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def report_verb(asked: argparse.Namespace) -> int:
     """Each run has its own tables and its own site: RUN/report, or below --out."""
     places = _places([Path(run) for run in asked.runs], Path(asked.out) if asked.out else None)
+    if asked.tables and (asked.reported or asked.out):
+        raise UserError("--tables makes the run's tables and no site; leave out --reported and --out.")
     if asked.reported:
         if asked.out:
             raise UserError("--reported writes beside the run's tables and makes no site; leave out --out.")
@@ -26,7 +28,7 @@ def report_verb(asked: argparse.Namespace) -> int:
         if not RunStore(Path(run)).cells_path.is_dir():
             raise UserError(f"{run} is not a run directory (it has no cells/).")
     for run, out in zip(asked.runs, places, strict=True):
-        report(RunStore(Path(run)), out)
+        report(RunStore(Path(run)), None if asked.tables else out)
     return 0
 
 
@@ -45,15 +47,15 @@ def _places(runs: list[Path], out: Path | None) -> list[Path]:
     return [out / name for name in names]
 
 
-def report(store: RunStore, out: Path) -> None:
-    """The tables, printed and written as after a run, and the site below `out`."""
+def report(store: RunStore, out: Path | None) -> None:
+    """The tables, printed and written as after a run, and the site below `out`, if one is wanted."""
     from bench.report.collect import collect
     from bench.report.site import write_site
     from bench.verbs.run import print_tables
 
     print_tables(store)
-    rows = collect(store)
-    if rows:
+    rows = [] if out is None else collect(store)
+    if rows and out is not None:
         print(f"page     {write_site(store, rows, out)}")
 
 

@@ -1,15 +1,18 @@
 """Every command and every piece of code in the documents is run, in a folder that has what the documents suppose.
 
-A `run` is cut down by flags put behind it (few rows, one seed, an epoch); benchmarks and `make` are looked up, not
-run. A block that can't be run at all stands below a comment `<!-- not run: the reason -->`.
+A `run` is cut down by flags put behind it (few rows, one seed, an epoch, one task); benchmarks and `make` are looked
+up, not run. A block that can't be run at all stands below a comment `<!-- not run: the reason -->`.
 """
 
 from __future__ import annotations
 
+import csv
+import functools
 import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -31,7 +34,7 @@ BLOCK = re.compile(
 SHELL, TEXT = ("sh", "bash", "console"), ("", "text", "csv", "json", "xml", "yaml", "html", "latex", "markdown", "diff")
 SETS = {"poetry": "poetry_jueju5", "poetry7": "poetry_jueju7", "speech": "speech_obama", "captions": "caption_coco",
          "translation": "mt_en_fr", "summarization": "sum_arxiv", "dialogue": "dialogue_selfdialogue"}  # fmt: skip
-CUT = ["--limit", "60", "--seeds", "1", "--budget", "smoke", "--samples", "30"]
+CUT = ["--limit", "60", "--seeds", "1", "--budget", "smoke", "--samples", "30", "--overwrite"]
 for setting in (
     "mle.epochs=1",
     "seqgan.mle.epochs=1",
@@ -40,6 +43,21 @@ for setting in (
     "maskgan.rounds=1",
 ):
     CUT += ["--set", setting]
+METRIC = """
+import numpy as np
+
+from metrics.base import MeanMetric
+
+
+class MyMetric(MeanMetric):
+    name, summary, higher_is_better = "my_metric", "share of texts with an a in it", True
+
+    def values(self, work):
+        return np.array([("a" in text) for text in work.material.samples], dtype=np.float64)
+
+    def fields(self, material):
+        return {"hyps": str(len(material.samples))}
+"""
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
@@ -81,10 +99,13 @@ def of(*languages: str) -> list[Block]:
     return [block for block in ALL if block.language in languages and block.why is None]
 
 
-def gantlet(words: list[str], cwd: Path) -> str:
-    """Runs `python run_bench.py WORDS`; only a mistake in the call, or a crash, is a failure here."""
+@functools.cache
+def gantlet(*words: str, cwd: Path) -> None:
+    """Runs `python run_bench.py WORDS`, once; only a mistake in the call, or a crash, is a failure here."""
     if not words or words[0] == "run":
-        words = [*words, *CUT]
+        words = (*words, *CUT, *(() if "--tasks" in words else ("--tasks", "poetry")))
+    if words[0] == "doctor" or "--dry-run" in words:
+        words = (*words, "--probe", "0")
     ended = subprocess.run(
         [sys.executable, "run_bench.py", *words],
         cwd=cwd,
@@ -97,7 +118,6 @@ def gantlet(words: list[str], cwd: Path) -> str:
     said = ended.stdout + ended.stderr
     assert ended.returncode in (0, 1), f"{shlex.join(words)}\n{said}"
     assert "Traceback" not in said, said
-    return said
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +138,23 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "captions.jsonl").write_text("".join(json.dumps({"caption": text}) + "\n" for text in captions[:300]))
     (place / "my_gan.py").write_text((ROOT / "docs" / "examples" / "my_gan.py").read_text())
     words = "run --tasks poetry,captions --plugin my_gan.py --baselines mle,my_gan,maskgan --out results/runs/mine"
-    gantlet(words.split(), place)
+    gantlet(*words.split(), cwd=place)
+    for copy in ("a", "b"):
+        shutil.copytree(place / "results" / "runs" / "mine", place / "results" / "runs" / copy)
+    write_more(place, captions[:60])
     return place
+
+
+def write_more(place: Path, lines: list[str]) -> None:
+    """Files of samples in other forms, a grid, and a metric of one's own."""
+    records = [{"index": i, "text": text, "target": lines[i - 1]} for i, text in enumerate(lines)]
+    (place / "samples.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    with (place / "answers.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, ("text", "target"), extrasaction="ignore")
+        table.writeheader()
+        table.writerows(records)
+    (place / "mine.toml").write_text('tasks = ["poetry"]\nbaselines = ["ngram"]\nseeds = 1\n')
+    (place / "mine.py").write_text(METRIC)
 
 
 def placed(words: list[str], place: Path) -> list[str]:
@@ -138,7 +173,7 @@ def test_commands_run(block: Block, workshop: Path) -> None:
         while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
             words = words[1:]
         if words[:2] == ["python", "run_bench.py"]:
-            gantlet(words[2:], workshop)
+            gantlet(*words[2:], cwd=workshop)
         elif words[:2] == ["python", "-m"]:
             say = subprocess.run([sys.executable, *words[1:]], cwd=workshop, check=True, capture_output=True, text=True)
             if block.language == "console":
@@ -165,7 +200,10 @@ def look_up(words: list[str]) -> None:
         assert all((ROOT / word).exists() for word in words if word.startswith("tests")), words
 
 
-@pytest.mark.parametrize("page", sorted({block.page for block in of("python")}), ids=lambda page: page.name)
+OF_PAGES = {block.page for block in of("python")} - {ROOT / "docs" / "python-api.md"}  # it has a test of its own
+
+
+@pytest.mark.parametrize("page", sorted(OF_PAGES), ids=lambda page: page.name)
 def test_python_runs_from_the_top_of_a_page_to_its_end(page: Path, workshop: Path) -> None:
     code = "\n\n".join(block.body for block in blocks(page) if block.language == "python" and block.why is None)
     ended = subprocess.run(
@@ -189,3 +227,28 @@ def test_no_command_hides_in_a_block_without_its_language() -> None:
         if block.language in TEXT:
             hidden = re.search(r"^ *(python|pytest|make|pip|OMP_NUM_THREADS=\d+) ", block.body, re.M)
             assert hidden is None or block.why, f"{block.place}: name its language, sh"
+
+
+def test_the_front_page_shows_what_is_there() -> None:
+    """Its piece of code is one of the example's, its table one of the committed leaderboard's, its picture a file."""
+    front = (ROOT / "README.md").read_text()
+    (method,) = (block for block in blocks(ROOT / "README.md") if (block.why or "").startswith("an excerpt"))
+    assert method.body in (ROOT / "docs" / "examples" / "my_method_repo" / "my_method.py").read_text() + "\n"
+    board = (ROOT / "results" / "reference" / "leaderboard.md").read_text()
+    beam = board[board.index("## translation") :].partition("**test, beam5@1,")[2].partition("**test,")[0]
+    rows = [line for line in front.splitlines() if line.startswith(("| mle |", "| seqgan"))]
+    assert len(rows) == 3
+    for line in rows:
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        (same,) = (row for row in beam.splitlines() if row.startswith(f"| {cells[0]} |"))
+        assert set(cells) <= {cell.strip() for cell in same.split("|")}
+    (quoted,) = re.findall(r"^> (.+)$", front, re.M)
+    assert f"- {quoted}" in beam
+    assert all((ROOT / path).exists() for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", front))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if not target.startswith(("http:", "https:")):
+            assert (page.parent / target).exists(), f"{page}: {target}"

@@ -30,10 +30,10 @@ def tiny_free(vocab: int, scale: float = 0.9) -> LSTMLanguageModel:
     return net.eval()
 
 
-def tiny_conditional(vocab: int, input_feeding: bool = False) -> AttentionSeq2Seq:
+def tiny_conditional(vocab: int, input_feeding: bool = False, number: int = 0) -> AttentionSeq2Seq:
     net = AttentionSeq2Seq(9, vocab, 4, 6, encoder=3, attention=4, readout=5, input_feeding=input_feeding)
     rng = torch.Generator()
-    rng.manual_seed(fresh_seed())
+    rng.manual_seed(fresh_seed() + number)
     initialise(net, "normal", 0.8, rng)
     return net.eval()
 
@@ -100,8 +100,8 @@ def test_a_wide_beam_finds_the_best_covered(input_feeding):
     vocab, limits = 4, Limits(bos=4, eos=EOS, max_length=4)
     lengths = torch.tensor([5, 3, 1])
     coverage = Coverage(2.0, torch.arange(5) < lengths[:, None] - 1)
-    for _ in range(50):
-        net = tiny_conditional(vocab, input_feeding)
+    for number in range(200):
+        net = tiny_conditional(vocab, input_feeding, number)
         net.output.bias.data[EOS] += 2.0
         with torch.no_grad():
             memory = net.encode(torch.randint(9, (3, 5)), lengths)

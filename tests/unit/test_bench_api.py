@@ -168,8 +168,9 @@ def test_mistakes_in_a_run(tmp_path: Path, monkeypatch, capsys) -> None:
 
 def test_grids_from_python_are_grids_from_files(tmp_path: Path, monkeypatch) -> None:
     """What reaches the engine, and how failures are told."""
-    from bench import api, verbs
+    from bench import api
     from bench.config import make_grid
+    from bench.verbs import run as verb
 
     seen = []
 
@@ -180,7 +181,7 @@ def test_grids_from_python_are_grids_from_files(tmp_path: Path, monkeypatch) -> 
         write_results(rows[: code + 1], Path(asked.out) / "results.csv")
         return code
 
-    monkeypatch.setattr(verbs, "run_grid", fake)
+    monkeypatch.setattr(verb, "run_grid", fake)
     out = tmp_path / "out"
     code = 0
     content = {"tasks": ["poetry"], "set": {"mle": {"epochs": 3}}, "seeds": 2}

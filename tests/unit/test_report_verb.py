@@ -66,6 +66,7 @@ def test_mistakes_of_report_are_one_line(tmp_path: Path, capsys: pytest.CaptureF
         (["report", run, twin, "--out", str(tmp_path / "o")], 'two runs are called "run"'),
         (["report", run, "--out", str(tmp_path / "file")], "is a file"),
         (["report", run, "--reported", "--out", str(tmp_path / "o")], "leave out --out"),
+        (["report", run, "--tables", "--out", str(tmp_path / "o")], "no site"),
         (["report", run, str(tmp_path)], "is not a run directory"),
     ):
         assert main(words) == 2
@@ -73,6 +74,14 @@ def test_mistakes_of_report_are_one_line(tmp_path: Path, capsys: pytest.CaptureF
         assert what in error
         assert error.count("\n") == 1
     assert not (tmp_path / "o").exists()
+
+
+def test_tables_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = write_run(tmp_path / "run", poetry())
+    assert main(["report", str(store.path), "--tables"]) == 0
+    assert "tables   " in capsys.readouterr().out
+    assert (store.path / "leaderboard.md").exists()
+    assert not (store.path / "report").exists()
 
 
 def test_a_run_without_an_end_has_no_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
