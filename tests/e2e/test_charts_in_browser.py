@@ -61,7 +61,7 @@ def test_every_chart_is_drawn_with_its_words_its_table_and_its_files(page: Page,
         assert marks.locator("path, line, rect").count() > 5
         assert len(section.locator("[data-caption]").inner_text()) > 40
         section.locator("[data-table] summary").click()
-        assert section.locator("[data-table] tbody tr").count() > 1
+        section.locator("[data-table] tbody tr").nth(1).wait_for(state="attached")  # it is filled when it is opened
         for address in section.locator("[data-files] a").evaluate_all("all => all.map(a => a.href)"):
             assert Path(page.evaluate("a => decodeURIComponent(new URL(a).pathname)", address)).exists(), address
     assert page.locator("#cost [data-table] tbody").inner_text().count("real") >= 1
@@ -79,6 +79,7 @@ def test_a_choice_changes_chart_caption_and_table(page: Page, site: Path) -> Non
     assert page.locator('#curves select[data-choice="along"]').input_value() == "seconds"
     assert "reward" in page.locator("#curves [data-title]").inner_text()
     page.locator("#curves [data-table] summary").click()
+    page.locator("#curves [data-table] tbody tr").nth(4).wait_for(state="attached")
     assert page.locator("#curves [data-table] tbody tr").count() == 5
 
 

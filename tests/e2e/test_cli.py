@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
+import io
 import json
 import subprocess
 import sys
@@ -11,18 +13,36 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli import main
 from bench.report.longfile import write_results
 from tests.score_rows import row
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "tests" / "plugins" / "walker.py"
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each command is a process of its own
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def gantlet(*words: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> tuple[int, str]:
+def gantlet(*words: str, cwd: Path = ROOT) -> tuple[int, str]:
+    """The command within this process, which spares the imports; `as_a_process` is the real thing."""
+    said = io.StringIO()
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            code = main(words)
+        except SystemExit as ended:  # argparse
+            code = int(ended.code or 0)
+    return code, said.getvalue()
+
+
+def as_a_process(*words: str) -> tuple[int, str]:
     command = [sys.executable, str(ROOT / "run_bench.py"), *words]
-    ended = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_a_mistake_in_a_process_of_its_own() -> None:
+    code, text = as_a_process("run", "--tasks", "poerty")
+    assert code == 2
+    assert text == 'error: no task "poerty". Did you mean poetry?\n'
 
 
 @pytest.mark.parametrize(
