@@ -4,15 +4,18 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: bench test check quick speed lint types clean
+.PHONY: bench test check thorough quick speed lint types clean
 
 bench: $(STAMP)  ## the quickstart grid on embedded data
 	$(BIN)/python run_bench.py
 
-test: $(STAMP)  ## lint, types, all tests
+test: $(STAMP)  ## lint, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not thorough"
+
+thorough: $(STAMP)  ## every test, the commands of the documents and the longest grids among them
 	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 quick: $(STAMP)  ## a developer's inner loop, under a minute

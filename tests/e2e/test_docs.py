@@ -1,7 +1,8 @@
 """Every command and every piece of code in the documents is run, in a folder that has what the documents suppose.
 
-A `run` is cut down by flags put behind it (few rows, one seed, an epoch, one task); benchmarks and `make` are looked
-up, not run. A block that can't be run at all stands below a comment `<!-- not run: the reason -->`.
+A `run` is cut down by flags put behind it (few rows, one seed, an epoch, one task), and without a plug-in it is planned
+but not trained: tests of the command train. Benchmarks and `make` are looked up. A block that can't be run at all stands
+below a comment `<!-- not run: the reason -->`.
 """
 
 from __future__ import annotations
@@ -106,6 +107,7 @@ def gantlet(*words: str, cwd: Path) -> None:
     """`python run_bench.py WORDS` within this process, once; a mistake in the call or a crash is a failure here."""
     if not words or words[0] == "run":
         words = (*(words or ("run",)), *CUT, *(() if "--tasks" in words else ("--tasks", "poetry")))
+        words = words if "--plugin" in words else (*words, "--dry-run")
     if words[0] == "doctor" or "--dry-run" in words:
         words = (*words, "--probe", "0")
     said = io.StringIO()
@@ -158,6 +160,7 @@ def placed(words: list[str], place: Path) -> list[str]:
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("block", of(*SHELL), ids=lambda block: block.place)
 def test_commands_run(block: Block, request: pytest.FixtureRequest) -> None:
     if {command[0] for command in block.commands} <= {"make", "pip"} or "tests/speed" in block.body:
@@ -196,6 +199,7 @@ def look_up(words: list[str]) -> None:
 OF_PAGES = {block.page for block in of("python")} - {ROOT / "docs" / "python-api.md"}  # it has a test of its own
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("page", sorted(OF_PAGES), ids=lambda page: page.name)
 def test_python_runs_from_the_top_of_a_page_to_its_end(page: Path, workshop: Path) -> None:
     code = "\n\n".join(block.body for block in blocks(page) if block.language == "python" and block.why is None)

@@ -81,6 +81,7 @@ def test_a_mistake_in_what_is_asked_is_one_line(tmp_path: Path) -> None:
     assert code == 2
 
 
+@pytest.mark.thorough
 def test_the_time_told_before_is_about_the_time_taken(tmp_path: Path) -> None:
     """The promise is a factor of two on a machine that does nothing else; a test machine is given five."""
     cache, out_dir = tmp_path / "cache", tmp_path / "run"

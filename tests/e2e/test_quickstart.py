@@ -15,6 +15,7 @@ TASKS = {"oracle", "poetry", "speech", "translation", "summarization", "dialogue
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 def test_every_task_and_method_from_end_to_end(tmp_path: Path) -> None:
     out = tmp_path / "quick"
