@@ -1,8 +1,8 @@
 """Every command and every piece of code in the documents is run, in a folder that has what the documents suppose.
 
 A `run` is cut down by flags put behind it (few rows, one seed, an epoch, one task), and without a plug-in it is planned
-but not trained: tests of the command train. Benchmarks and `make` are looked up. A block that can't be run at all stands
-below a comment `<!-- not run: the reason -->`.
+but not trained: tests of the command train. Benchmarks and `make` are looked up. A block that can't be run at all
+stands below a comment `<!-- not run: the reason -->`.
 """
 
 from __future__ import annotations
