@@ -51,6 +51,7 @@ def run(
     fields: Mapping[str, str] | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     plugins: Names | None = None,
+    metrics: Names | None = None,
     samples: int | None = None,
     decodings: Names | None = None,
     temperatures: Sequence[float] | None = None,
@@ -78,7 +79,8 @@ def run(
         data: a folder of sets, a text file, `hub` or `embedded`.
         fields: our name of a field in the data to theirs.
         settings: by task, method or `task/method`: `{"seqgan": {"rollouts": 32}}`.
-        plugins: files of your own methods.
+        plugins: files of your own methods, tasks and metrics.
+        metrics: more of them, beside each task's.
         samples: free tasks: at most this many.
         limit: at most this many rows of each split.
         out: the run directory; None: `results/runs/NAME`.
@@ -100,7 +102,7 @@ def run(
         "data": None if data is None else os.fspath(data), "fields": dict(fields) if fields else None,
         "settings": {name: dict(values) for name, values in (settings or {}).items()}, "plugins": _names(plugins),
         "samples": samples, "decodings": _names(decodings), "temperatures": temperatures, "limit": limit,
-        "allow_overlap": allow_overlap,
+        "allow_overlap": allow_overlap, "metrics": _names(metrics),
     }  # fmt: skip
     asked: argparse.Namespace = parser().parse_args(["run"])
     asked.device, asked.workers, asked.threads, asked.deterministic = device, workers, threads, deterministic
@@ -137,6 +139,7 @@ def score(
     train: Location | Sequence[str] | None = None,
     paired: bool = False,
     metrics: Names | None = None,
+    plugins: Names | None = None,
     tokens: str | None = None,
     protocol: str = "gantlet-1",
     format: str | None = None,
@@ -163,6 +166,7 @@ def score(
         settings: the task's options.
         references: instead of a task: texts, or a file of them.
         paired: reference i belongs to sample i.
+        plugins: files of your own tasks and metrics.
         into: a run directory, to which the scores are added as the row `name` of seed `seed`.
 
     Returns:
@@ -173,7 +177,7 @@ def score(
     Raises:
         UserError: a mistake in what was asked, or in the file.
     """
-    from bench.registry import make_task
+    from bench.registry import know_metrics, make_task
     from bench.verbs import score as verb
 
     asked = argparse.Namespace(
@@ -187,12 +191,14 @@ def score(
         if samples is None and hf is None:
             raise UserError("score needs samples (a list or a path), or hf=PATH_OR_ID.")
         verb.check_flags(asked)
+        own = _names(plugins) or ()
+        know_metrics(own)
         place = _place(into, name, seed, overwrite)
         origin = _data(data)
         if hf is not None:
             from bench.outside.checkpoint import Data, score_checkpoint
 
-            where = Data(make_task(task, settings or {}), origin, fields or {}, allow_overlap) if task else None
+            where = Data(make_task(task, settings or {}, own), origin, fields or {}, allow_overlap) if task else None
             added = score_checkpoint(
                 os.fspath(hf), where, place, task=task, decoding=decoding, samples=n or MAX_SAMPLES, seed=seed,
                 device=device or "auto",
@@ -212,7 +218,7 @@ def score(
             return _scores(add_samples(place, task, read_given(texts, columns, format, decoding)).scores, place)
         found = score_file(
             texts,
-            task=make_task(task, settings or {}) if task else None,
+            task=make_task(task, settings or {}, own) if task else None,
             data=origin,
             fields=fields or {},
             allow_overlap=allow_overlap,

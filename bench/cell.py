@@ -22,7 +22,7 @@ from bench.context import CellRun, Emit, Interrupted, Surroundings, save_weights
 from bench.env import choose_device, device_name, environment, peak_memory_mb, prepare_process
 from bench.errors import UserError
 from bench.generation import REFERENCE_ROWS
-from bench.registry import baseline_registry, make_task
+from bench.registry import baseline_registry, know_metrics, make_task
 from bench.schema import SCHEMA_VERSION, ScoreRow, row_head
 from bench.scoring import Likelihood, SampleSet, Value, score_everything, stats_by_name
 from bench.store import CellStore, RunStore, read_json, write_json
@@ -105,7 +105,8 @@ def prepare(spec: CellSpec, loaded: Corpus | None = None) -> Prepared:
     Raises:
         UserError: the data changed since the cell was planned.
     """
-    task = make_task(spec.task, spec.task_options)
+    know_metrics(spec.plugins)
+    task = make_task(spec.task, spec.task_options, spec.plugins)
     source = open_source(spec.data, fields=spec.fields)
     corpus = loaded or task.load(source, spec.limit, allow_overlap=spec.allow_overlap)
     if corpus.fingerprint != spec.fingerprint:
@@ -165,7 +166,7 @@ def fit(prepared: Prepared, cell: CellStore, around: Surroundings, settings: Set
 def generate(prepared: Prepared, cell: CellStore, device: torch.device, emit: Emit) -> None:
     """Draws the samples of every saved stage and takes the likelihood of the test data."""
     about = read_json(cell.file("samples.json"))
-    if about is not None and about["scoring_key"] == prepared.spec.scoring_key:
+    if about is not None and about.get("drawing_key") == prepared.spec.drawing_key:
         return
     began = time.monotonic()
     sets: list[SampleSet] = []

@@ -46,64 +46,58 @@ def parser() -> argparse.ArgumentParser:
 
 def _run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("grid", nargs="?", help="a TOML file, or the name of a grid that comes with the suite")
-    _data_flags(verb)
-    verb.add_argument("--tasks", type=_names, help="as poetry,translation")
-    verb.add_argument("--baselines", type=_names, help="as mle,seqgan")
+    _grid_flags(verb)
     verb.add_argument("--against", type=_names, help="more baselines, beside those of --plugin")
-    verb.add_argument("--seeds", type=_seeds, help="how many (5 = seeds 0 to 4), or which (3,7; 3, is seed 3 alone)")
-    verb.add_argument(
-        "--budget", choices=("smoke", "small", "paper"), help="presets: seconds, minutes, the paper's own"
-    )
-    verb.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME.KEY=VALUE")
-    verb.add_argument("--plugin", dest="plugins", action="append", metavar="FILE.py[:CLASS]", help="your own method")
-    verb.add_argument("--out", help="the run directory (default: results/runs/NAME)")
+    verb.add_argument("--metrics", type=_names, help="more metrics, beside each task's, as mauve")
     verb.add_argument("--samples", type=_positive, help="free tasks: at most this many samples (default 10000)")
     verb.add_argument("--decodings", type=_names, help="as greedy,beam5 or sample@0.8")
     verb.add_argument("--temperatures", type=_numbers, help="free tasks: those of the frontier (default: 0.7 to 1.3)")
-    verb.add_argument("--limit", type=_positive, help="at most this many rows of each split, for a quick try")
-    verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    verb.add_argument("--workers", type=_positive, help="cells at a time (default: a core each, or one on a GPU)")
-    verb.add_argument("--threads", type=_positive, default=1, help="CPU threads a cell")
-    verb.add_argument("--deterministic", action="store_true", help="deterministic kernels on a GPU (slower)")
     verb.add_argument("--overwrite", nargs="?", const="all", type=_names, metavar="NAMES",
                       help="do again cells of these baselines (default: all) made with other settings")  # fmt: skip
     verb.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS")
     verb.add_argument("--tensorboard", action="store_true", help="also write TensorBoard logs (extra [tensorboard])")
     verb.add_argument("--progress", choices=("auto", "live", "plain", "none"), default="auto")
     verb.add_argument("--dry-run", action="store_true", help="say what would be done and how long it takes, and stop")
-    _probe_flag(verb)
 
 
-def _probe_flag(verb: argparse.ArgumentParser) -> None:
+def _doctor(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("grid", nargs="?", help="estimate the time of this grid (default: quickstart)")
+    _grid_flags(verb)
+    verb.add_argument("--quick", action="store_true", help="no probe, and data files by name and size without hashes")
+    verb.add_argument("--json", action="store_true", help="print JSON instead of text")
+    verb.set_defaults(against=None, metrics=None, samples=None, decodings=None, temperatures=None)
+
+
+def _grid_flags(verb: argparse.ArgumentParser) -> None:
+    """What is laid over a grid, where its cells go, and the machine that they run on."""
+    _data_flags(verb)
+    verb.add_argument("--tasks", type=_names, help="as poetry,translation")
+    verb.add_argument("--baselines", type=_names, help="as mle,seqgan")
+    verb.add_argument("--seeds", type=_seeds, help="how many (5 = seeds 0 to 4), or which (3,7; 3, is seed 3 alone)")
+    verb.add_argument(
+        "--budget", choices=("smoke", "small", "paper"), help="presets: seconds, minutes, the paper's own"
+    )
+    verb.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME.KEY=VALUE")
+    _plugin_flag(verb)
+    verb.add_argument("--limit", type=_positive, help="at most this many rows of each split, for a quick try")
+    verb.add_argument("--out", help="the run directory (default: results/runs/NAME)")
+    verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    verb.add_argument("--workers", type=_positive, help="cells at a time (default: a core each, or one on a GPU)")
+    verb.add_argument("--threads", type=_positive, default=1, help="CPU threads a cell")
+    verb.add_argument("--deterministic", action="store_true", help="deterministic kernels on a GPU (slower)")
     verb.add_argument("--probe", type=_seconds, default=12.0, metavar="SECONDS",
                       help="for the time estimate: train each method so long where nothing is known (default 12; 0: "
                       "only what ran before)")  # fmt: skip
 
 
-def _doctor(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("grid", nargs="?", help="estimate the time of this grid (default: quickstart)")
-    _data_flags(verb)
-    verb.add_argument("--tasks", type=_names, help="as poetry,translation")
-    verb.add_argument("--baselines", type=_names, help="as mle,seqgan")
-    verb.add_argument("--seeds", type=_seeds, help="how many (5 = seeds 0 to 4), or which (3,7; 3, is seed 3 alone)")
-    verb.add_argument("--budget", choices=("smoke", "small", "paper"))
-    verb.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME.KEY=VALUE")
-    verb.add_argument("--plugin", dest="plugins", action="append", metavar="FILE.py[:CLASS]")
-    verb.add_argument("--limit", type=_positive, help="at most this many rows of each split")
-    verb.add_argument("--out", help="the run directory that the grid would have (default: results/runs/NAME)")
-    verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    verb.add_argument("--workers", type=_positive, help="cells at a time (default: a core each, or one on a GPU)")
-    verb.add_argument("--threads", type=_positive, default=1, help="CPU threads a cell")
-    verb.add_argument("--deterministic", action="store_true", help="deterministic kernels on a GPU (slower)")
-    _probe_flag(verb)
-    verb.add_argument("--quick", action="store_true", help="no probe, and data files by name and size without hashes")
-    verb.add_argument("--json", action="store_true", help="print JSON instead of text")
-    verb.set_defaults(against=None, samples=None, decodings=None, temperatures=None)
+def _plugin_flag(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--plugin", dest="plugins", action="append", metavar="FILE.py[:CLASS]",
+                      help="your own methods, tasks and metrics")  # fmt: skip
 
 
 def _list(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("what", nargs="?", choices=("tasks", "baselines", "metrics", "grids", "data"))
-    verb.add_argument("--plugin", dest="plugins", action="append", metavar="FILE.py[:CLASS]")
+    _plugin_flag(verb)
     verb.add_argument("--data", metavar="DIR|FILE", help="say which sets are there")
 
 
@@ -114,6 +108,7 @@ def _score(verb: argparse.ArgumentParser) -> None:
                       "the task's protocol, with its exact NLL")  # fmt: skip
     verb.add_argument("--task", help="score against this task's test data, with its metrics")
     _data_flags(verb)
+    _plugin_flag(verb)
     verb.add_argument("--references", help="score against the lines of this file instead")
     verb.add_argument(
         "--sources", help="with --paired: line i is what sample i answers: for novel n-grams and adver-suc"
@@ -183,9 +178,7 @@ def _report(verb: argparse.ArgumentParser) -> None:
 
 def _check(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("name", nargs="?", metavar="NAME", help="a method, task or metric; or FILE.py[:CLASS]")
-    verb.add_argument(
-        "--plugin", dest="plugins", action="append", metavar="FILE.py[:CLASS]", help="where NAME is found"
-    )
+    _plugin_flag(verb)
     verb.add_argument("--kind", choices=("method", "task", "metric"), help="where one name is several things")
     verb.add_argument("--only", type=_names, metavar="CHECKS", help="these checks alone, as training-repeats")
     verb.add_argument("--skip", type=_names, metavar="CHECKS", help="all but these")

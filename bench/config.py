@@ -29,6 +29,8 @@ class Grid(BaseModel):
         samples: free tasks: at most this many samples are drawn and scored.
         temperatures: free tasks: the final model is also sampled at each, for the quality-diversity frontier.
         references: add the rows `real` and `shuffled` (oracle: `uniform`) to free tasks.
+        plugins: files of your own methods, tasks and metrics; the latter are scored on every task.
+        metrics: scored beside those that each task has.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,6 +49,7 @@ class Grid(BaseModel):
     temperatures: tuple[float, ...] = SWEEP
     references: bool = True
     plugins: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
     allow_overlap: bool = False
 
     @field_validator("seeds", mode="before")
@@ -62,7 +65,7 @@ class Grid(BaseModel):
             raise ValueError(f"{wrong:g} is no temperature: give numbers above 0")
         return tuple(sorted(value))
 
-    @field_validator("seeds", "tasks", "baselines", "temperatures")
+    @field_validator("seeds", "tasks", "baselines", "temperatures", "metrics")
     @classmethod
     def _not_twice(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         twice = sorted({item for item in value if value.count(item) > 1})
@@ -72,13 +75,17 @@ class Grid(BaseModel):
 
 
 # of a cell's spec, what doesn't decide the model: where the data lies, what is drawn, and names of other things in it
-INDECISIVE = {"data", "fields", "plugins", "samples", "decodings", "temperatures", "budget", "limit"}
+INDECISIVE = {"data", "fields", "plugins", "samples", "decodings", "temperatures", "metrics", "budget", "limit"}
 
 
 class CellSpec(BaseModel):
     """All that one cell needs, resolved: a process anywhere can run it from this alone.
 
     `baseline` may be a reference row's name (`real`, `shuffled`, `uniform`), which trains nothing.
+
+    Attributes:
+        plugins: files that a process needs to run it; `plugin_hash` is of those that decide the model.
+        metrics: those beside the task's: name -> hash of the file that defines it, "" of an installed one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -101,6 +108,7 @@ class CellSpec(BaseModel):
     samples: int = MAX_SAMPLES
     decodings: tuple[str, ...] = ()
     temperatures: tuple[float, ...] = ()
+    metrics: dict[str, str] = {}
 
     @property
     def key(self) -> str:
@@ -109,6 +117,11 @@ class CellSpec(BaseModel):
 
     @property
     def scoring_key(self) -> str:
+        """Hash of what decides the values: the samples, and what is measured beside the task's own metrics."""
+        return content_hash([self.drawing_key, self.metrics]) if self.metrics else self.drawing_key
+
+    @property
+    def drawing_key(self) -> str:
         """Hash of what decides the samples drawn from the model."""
         drawn: dict[str, Any] = {"samples": self.samples, "decodings": list(self.decodings)}
         if self.temperatures:

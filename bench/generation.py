@@ -232,7 +232,7 @@ def write_samples(
     arrays |= {f"{one.stage}|{one.split}|tokens": one.tokens for one in exact}
     write_arrays(folder / "likelihood.npz", arrays)
     about = {
-        "scoring_key": spec.scoring_key,
+        "drawing_key": spec.drawing_key,
         "seconds": round(seconds, 3),
         "sets": [
             {"stage": one.stage, "split": one.split, "decoding": one.decoding, **counts_of(one, corpus)} for one in sets

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 from baselines.merging import merge
 from bench.config import CellSpec, Grid, content_hash
 from bench.errors import UserError, did_you_mean
-from bench.registry import baseline_registry, make_task, plugin_hash, task_registry, validated
+from bench.registry import (
+    baseline_registry,
+    check_metrics,
+    files_of,
+    know_metrics,
+    make_task,
+    own_metrics,
+    plugin_hash,
+    task_registry,
+    validated,
+)
 
 if TYPE_CHECKING:
     from baselines.base import Baseline
@@ -52,9 +62,10 @@ def check_names(grid: Grid) -> None:
     """Every name a grid uses is known, and its data are somewhere; before anything is loaded.
 
     Raises:
-        UserError: a task, a baseline or a settings table that isn't there.
+        UserError: a task, a baseline or a settings table that isn't there; MetricError: such a metric.
     """
-    tasks, methods = task_registry(), baseline_registry(grid.plugins)
+    tasks, methods = task_registry(grid.plugins), baseline_registry(grid.plugins)
+    know_metrics(grid.plugins)
     data = resolve_data(grid)
     if not data.startswith(("embedded", "hub")) and not Path(data).exists():
         raise UserError(f"--data {grid.data or data}: no such file or folder.")
@@ -63,6 +74,7 @@ def check_names(grid: Grid) -> None:
     for name in grid.baselines:
         if name not in methods.names:
             raise UserError(f'no baseline "{name}".{did_you_mean(name, methods.names)}')
+    check_metrics(grid.metrics)
     for key in grid.settings:
         task, slash, method = key.partition("/")
         known = (task in tasks.names and method in methods.names) if slash else key in (*tasks.names, *methods.names)
@@ -82,8 +94,12 @@ def plan_task(grid: Grid, name: str) -> TaskPlan:
 
     data, budget = resolve_data(grid), resolve_budget(grid)
     _check_decodings(grid.decodings)
-    task = make_task(name, grid.settings.get(name, {}))
+    know_metrics(grid.plugins)
+    task = make_task(name, grid.settings.get(name, {}), grid.plugins)
     corpus = task.load(open_source(data, fields=grid.fields), grid.limit, allow_overlap=grid.allow_overlap)
+    if name not in task_registry().names:
+        check_metrics(task.metrics)
+    more = own_metrics(grid.plugins, grid.metrics)
     shared: dict[str, Any] = {
         "task": name,
         "task_version": task.version,
@@ -97,11 +113,18 @@ def plan_task(grid: Grid, name: str) -> TaskPlan:
         "samples": grid.samples,
         "decodings": grid.decodings,
         "temperatures": grid.temperatures if corpus.kind == "free" else (),
+        "metrics": more,
     }
+
+    def files(method: str) -> dict[str, Any]:
+        deciding = files_of(grid.plugins, {name, method})
+        needed = files_of(grid.plugins, {name, method, *more, *task.metrics})
+        return {"plugins": needed, "plugin_hash": plugin_hash(deciding)}
+
     cells = []
     if grid.references and corpus.kind == "free":
         for row in ("real", "uniform" if corpus.oracle else "shuffled"):
-            spec = CellSpec(**shared, baseline=row, baseline_version=1, config={}, seed=grid.seeds[0])
+            spec = CellSpec(**shared, baseline=row, baseline_version=1, config={}, seed=grid.seeds[0], **files(row))
             cells.append(PlannedCell(spec))
     methods = baseline_registry(grid.plugins)
     for baseline in grid.baselines:
@@ -109,7 +132,6 @@ def plan_task(grid: Grid, name: str) -> TaskPlan:
         settings = merge(cls.preset(budget, name, corpus.kind), grid.settings.get(baseline, {}))
         settings = merge(settings, grid.settings.get(f"{name}/{baseline}", {}))
         config = validated(cls.Config, settings, baseline)
-        own = tuple(grid.plugins) if baseline not in baseline_registry().names else ()
         wants = cls(config).pretraining(corpus)
         for seed in grid.seeds:
             spec = CellSpec(
@@ -118,8 +140,7 @@ def plan_task(grid: Grid, name: str) -> TaskPlan:
                 baseline_version=cls.version,
                 config=config.model_dump(mode="json"),
                 seed=seed,
-                plugins=own,
-                plugin_hash=plugin_hash(own),
+                **files(baseline),
             )
             shares = content_hash([dict(wants), name, seed]) if wants is not None else None
             cells.append(PlannedCell(spec, shares))

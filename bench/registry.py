@@ -7,7 +7,8 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -20,6 +21,7 @@ from bench.errors import UserError, complaint, did_you_mean
 
 if TYPE_CHECKING:
     from baselines.base import Baseline
+    from bench.config import CellSpec
     from tasks.base import Task, TaskOptions
 
 ENTRY_POINTS, TASK_POINTS, METRIC_POINTS = "gantlet.baselines", "gantlet.tasks", "gantlet.metrics"
@@ -107,6 +109,46 @@ def metric_registry(plugins: Sequence[str] = ()) -> Mapping[str, str]:
     return known
 
 
+def know_metrics(plugins: Sequence[str] = ()) -> None:
+    """Makes the metrics of installed packages and of `plugins` known by name, in this process."""
+    import metrics
+
+    metrics.add({name: place for name, place in metric_registry(plugins).items() if name not in metrics.BUILTIN})
+
+
+def know_metrics_of(specs: Iterable[CellSpec]) -> None:
+    """Those that cells were scored by; where a file of theirs is gone, the values are there and its words are not."""
+    for plugins in {spec.plugins for spec in specs}:
+        with suppress(UserError):
+            know_metrics(plugins)
+
+
+def check_metrics(names: Sequence[str]) -> None:
+    """Every name is a metric's.
+
+    Raises:
+        MetricError: the first that isn't.
+    """
+    import metrics
+
+    for name in names:
+        metrics.metric(name)
+
+
+def own_metrics(plugins: Sequence[str], more: Sequence[str] = ()) -> dict[str, str]:
+    """The metrics that `plugins` define, and `more`: name -> hash of its file, or "" of one that is installed."""
+    found = {name: plugin_hash([plugin]) for plugin in plugins for name in load_things(plugin).metrics}
+    return {**found, **{name: "" for name in more if name not in found}}
+
+
+def files_of(plugins: Sequence[str], names: Collection[str]) -> tuple[str, ...]:
+    """Those of the plug-in files that define a task, a method or a metric of these names."""
+    things = {plugin: load_things(plugin) for plugin in plugins}
+    return tuple(
+        plugin for plugin, each in things.items() if not {*each.tasks, *each.methods, *each.metrics}.isdisjoint(names)
+    )
+
+
 def load_plugin(plugin: str) -> dict[str, type[Baseline]]:
     """The baselines that a file defines, by name: all of them, or the class named after a colon."""
     return dict(load_things(plugin).methods)
@@ -146,10 +188,13 @@ def _is_own_class(value: Any, module: str) -> bool:
 
 
 def import_file(path: Path) -> ModuleType:
-    """A plug-in file as the module `gantlet_plugin_NAME`."""
+    """A plug-in file as the module `gantlet_plugin_NAME`; a second file of that name has a hash behind it."""
     if not path.is_file():
         raise UserError(f"plugin {path}: no such file. Give --plugin FILE.py or FILE.py:CLASS.")
     name = f"gantlet_plugin_{path.stem}"
+    other = getattr(sys.modules.get(name), "__file__", None)
+    if other is not None and Path(other).resolve() != path.resolve():
+        name += f"_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UserError(f"plugin {path}: not a Python file (it must end in .py).")

@@ -56,25 +56,28 @@ class Value:
 def score_everything(
     task: Task, corpus: Corpus, sets: Sequence[SampleSet], likelihoods: Sequence[Likelihood], spec: CellSpec
 ) -> list[Value]:
-    """All the task's metrics for all sets; those of likelihood, and of the frontier, once for each stage and split.
+    """The task's metrics and the spec's own, for all sets.
+
+    Those of likelihood, and of the frontier, are taken once for each stage and split.
 
     Samples that are there for the frontier alone get its two axes and no more.
     """
     asked = {str(Decoding.parse(text)) for text in (spec.decodings or task.decodings)}
+    wanted = tuple(dict.fromkeys((*task.metrics, *spec.metrics)))
     values = []
     for samples in sets:
-        names = [name for name in task.metrics if not metrics.metric(name).needs & {"log_probs", "sweep"}]
+        names = [name for name in wanted if not metrics.metric(name).needs & {"log_probs", "sweep"}]
         if samples.decoding and samples.decoding not in asked:
             names = [name for name in names if name.startswith(AXES)]
         scores = metrics.score(material_for(task, corpus, samples), names)
         values += [_value(samples.stage, samples.split, samples.decoding, score, spec) for score in scores]
-    exact = [name for name in task.metrics if "log_probs" in metrics.metric(name).needs]
+    exact = [name for name in wanted if "log_probs" in metrics.metric(name).needs]
     for likelihood in likelihoods:
         material = likelihood_material(corpus, likelihood)
         scores = [_with_reason(score, likelihood.reason) for score in metrics.score(material, exact)]
         values += [_value(likelihood.stage, likelihood.split, "", score, spec) for score in scores]
     if spec.baseline != "real":  # real text is the point that curves are measured from
-        names = [name for name in task.metrics if "sweep" in metrics.metric(name).needs]
+        names = [name for name in wanted if "sweep" in metrics.metric(name).needs]
         scores = metrics.score(sweep_material(task, corpus, sets, spec.temperatures), names)
         values += [_value("final", "test", "", score, spec) for score in scores]
     return values

@@ -53,13 +53,32 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
 )
 
 
-def metric(name: str, registry: Mapping[str, str] = BUILTIN) -> Metric:
+_known: dict[str, str] = dict(BUILTIN)
+KNOWN: Mapping[str, str] = MappingProxyType(_known)  # what is built in, and what was added in this process
+
+
+def add(places: Mapping[str, str]) -> None:
+    """Makes metrics of other modules known by name in this process; one that was added before goes for a new one.
+
+    Args:
+        places: name -> `module:class`.
+
+    Raises:
+        MetricError: a name that a metric of ours has.
+    """
+    taken = next((name for name in places if name in BUILTIN), None)
+    if taken is not None:
+        raise MetricError(f'the metric name "{taken}" is taken; give yours another `name`.')
+    _known.update(places)
+
+
+def metric(name: str, registry: Mapping[str, str] = KNOWN) -> Metric:
     """The metric of that name; its module is imported now and not before.
 
     What follows an `@` in a name is for the factory, as the encoder in `frechet@hashed`; it gets the whole name.
 
     Args:
-        registry: pass `{**BUILTIN, "mine": "my_module:MyMetric"}` to add one.
+        registry: name -> `module:class`; `add` makes one of your own known everywhere.
 
     Raises:
         MetricError: no such metric, or an entry that leads nowhere; something after an `@` that the metric can't use.
@@ -88,7 +107,7 @@ def metric(name: str, registry: Mapping[str, str] = BUILTIN) -> Metric:
 def score(
     material: Material,
     names: Sequence[str],
-    registry: Mapping[str, str] = BUILTIN,
+    registry: Mapping[str, str] = KNOWN,
     *,
     device: str | None = None,
     workers: int = 1,
@@ -107,7 +126,7 @@ def score(
     return [each.score(work) for each in metrics]
 
 
-def reduce(name: str, sums: Floats, registry: Mapping[str, str] = BUILTIN) -> Floats:
+def reduce(name: str, sums: Floats, registry: Mapping[str, str] = KNOWN) -> Floats:
     """Values [...] of a metric from sums [..., k] of `Score.stats` over any resample of items.
 
     Raises:

@@ -88,7 +88,7 @@ def add_cell(
     (folder / "samples.jsonl").write_text("".join(lines))
     keys = ("stage", "split", "decoding", "reason")
     left_out = [dict(zip(keys, one, strict=True)) for one in skipped]
-    _write(folder / "samples.json", {"scoring_key": "", "seconds": 0, "sets": listed, "skipped": left_out})
+    _write(folder / "samples.json", {"drawing_key": "", "seconds": 0, "sets": listed, "skipped": left_out})
     return folder
 
 

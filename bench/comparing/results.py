@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import UserError
+from bench.registry import know_metrics_of
 from bench.schema import ScoreRow, row_head
 from bench.stats.resampling import Floats
 from bench.store import CellStore, RunStore, read_json
@@ -69,7 +70,9 @@ def read(path: str) -> Results:
     if not is_there:
         raise UserError(f"{path}: no such run directory or results.csv.")
     if is_run:
-        found = Results(path, rows_of_run(RunStore(place)), place / "cells")
+        store = RunStore(place)
+        know_metrics_of(cell.spec for cell in store.cells() if cell.spec)
+        found = Results(path, rows_of_run(store), place / "cells")
     else:
         if is_folder and not (place / "results.csv").is_file():
             raise UserError(f"{path} has neither cells/ nor a results.csv: it is no run directory and no reference.")

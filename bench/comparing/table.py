@@ -137,7 +137,7 @@ def compare_results(base: Results, new: Results, options: Options | None = None)
 
 def _check(base: Results, new: Results, asked: Options) -> None:
     from bench.registry import baseline_registry, task_registry
-    from metrics import BUILTIN
+    from metrics import KNOWN
 
     rows = [*base.rows, *new.rows]
     tasks, names = {row.task for row in rows}, {row.metric for row in rows if row.metric}
@@ -147,7 +147,7 @@ def _check(base: Results, new: Results, asked: Options) -> None:
         raise UserError(f"alpha is a small share, as 0.05, not {asked.alpha:g}.")
     if asked.tolerances.amounts:
         methods = {*method_names(rows), *baseline_registry().names}
-        asked.tolerances.check({*tasks, *task_registry().names}, methods, {*names, *BUILTIN})
+        asked.tolerances.check({*tasks, *task_registry().names}, methods, {*names, *KNOWN})
 
 
 def _known(kind: str, asked: Iterable[str], there: set[str]) -> None:

@@ -180,7 +180,7 @@ def remaining(store: RunStore, spec: CellSpec, profile: Profile) -> Profile:
 
 def _drawn(path: Path, spec: CellSpec) -> bool:
     try:
-        return bool(json.loads(path.read_text(encoding="utf-8"))["scoring_key"] == spec.scoring_key)
+        return bool(json.loads(path.read_text(encoding="utf-8")).get("drawing_key") == spec.drawing_key)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

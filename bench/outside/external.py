@@ -24,7 +24,7 @@ from bench.env import environment
 from bench.errors import UserError, did_you_mean
 from bench.outside.given import Given
 from bench.outside.scorefile import FileScore, fitted
-from bench.registry import NOT_METHODS, baseline_registry
+from bench.registry import NOT_METHODS, baseline_registry, files_of, plugin_hash, task_registry
 from bench.schema import SCHEMA_VERSION, Status
 from bench.scoring import Likelihood, SampleSet, Value, score_everything, stats_by_name
 from bench.store import CellStore, RunStore, read_json, write_json
@@ -156,7 +156,15 @@ def spec_of(store: RunStore, task: str | None) -> CellSpec:
 def external_spec(like: CellSpec, name: str, seed: int, config: dict[str, Any], decodings: tuple[str, ...]) -> CellSpec:
     """The row's cell: what the run's own have, but for the method."""
     own = {"baseline": name, "baseline_version": 1, "config": config, "seed": seed, "decodings": decodings}
-    return CellSpec(**{**like.model_dump(), **own, "plugins": (), "plugin_hash": ""})
+    return CellSpec(**{**like.model_dump(), **own, **_without_method(like)})
+
+
+def _without_method(spec: CellSpec) -> dict[str, Any]:
+    """The plug-in files that the task and the metrics need; that of a method may be gone."""
+    if spec.task in task_registry().names and not spec.metrics:
+        return {"plugins": (), "plugin_hash": ""}
+    needed = files_of(spec.plugins, {spec.task, *spec.metrics})
+    return {"plugins": needed, "plugin_hash": plugin_hash(files_of(needed, {spec.task}))}
 
 
 def prepare_again(spec: CellSpec, loaded: Corpus | None = None) -> Prepared:
@@ -167,7 +175,7 @@ def prepare_again(spec: CellSpec, loaded: Corpus | None = None) -> Prepared:
 
 def reference_of(spec: CellSpec) -> CellSpec:
     """The same data under a name that builds no method."""
-    return spec.model_copy(update={"baseline": "real", "plugins": ()})
+    return spec.model_copy(update={"baseline": "real", **_without_method(spec)})
 
 
 def check_free(place: Place, spec: CellSpec) -> None:

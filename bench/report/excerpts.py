@@ -111,7 +111,7 @@ def training_texts(spec: CellSpec) -> tuple[tuple[str, ...], str]:
     from tasks.opening import open_source
 
     try:
-        task = make_task(spec.task, spec.task_options)
+        task = make_task(spec.task, spec.task_options, spec.plugins)
         source = open_source(spec.data, fields=spec.fields)
         corpus = task.load(source, spec.limit, allow_overlap=spec.allow_overlap)
     except Exception as error:  # whatever became of the data, or of the task, the samples can still be read

@@ -6,27 +6,29 @@ import argparse
 
 from bench.config import GRIDS, Grid, read_grid
 from bench.plan import resolve_data
-from bench.registry import baseline_registry, task_registry
+from bench.registry import baseline_registry, know_metrics, task_registry
 
 
 def list_verb(asked: argparse.Namespace) -> int:
     """Prints what there is."""
     import metrics
 
-    what = asked.what
+    what, plugins = asked.what, asked.plugins or ()
     if what in (None, "tasks"):
         print("tasks")
-        for name in task_registry().names:
-            task = task_registry()[name]
+        tasks = task_registry(plugins)
+        for name in tasks.names:
+            task = tasks[name]
             print(f"  {name:14} {task.kind:12} {task.summary}  [{task.primary}]")
     if what in (None, "baselines"):
         print("baselines")
-        registry = baseline_registry(asked.plugins or ())
+        registry = baseline_registry(plugins)
         for name in registry.names:
             print(f"  {name:14} {registry[name].summary}")
     if what in (None, "metrics"):
         print("metrics")
-        for name in metrics.BUILTIN:
+        know_metrics(plugins)
+        for name in metrics.KNOWN:
             metric = metrics.metric(name)
             direction = {True: "higher is better", False: "lower is better", None: "nearer to real is better"}
             print(f"  {name:14} {direction[metric.higher_is_better]:26} {metric.summary}")

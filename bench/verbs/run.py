@@ -19,13 +19,13 @@ from bench import __version__
 from bench.config import Grid, Settings, fields_of, make_grid, parse_settings, read_grid
 from bench.errors import UserError
 from bench.plan import PlannedCell, TaskPlan, check_names, resolve_budget, resolve_data
-from bench.registry import load_plugin, task_registry
+from bench.registry import load_things, task_registry
 from bench.store import RunStore, difference, read_json, write_json
 
 RUNS = Path("results/runs")
 FLAGS = (
     "tasks", "baselines", "seeds", "budget", "data", "plugins", "samples", "decodings", "temperatures", "limit",
-    "allow_overlap",
+    "allow_overlap", "metrics",
 )  # fmt: skip
 
 
@@ -93,11 +93,16 @@ def grid_of(asked: argparse.Namespace) -> Grid:
 
 
 def grid_with(grid: str | None, given: Mapping[str, Any], against: Sequence[str] | None) -> Grid:
-    """A grid file, or the quickstart, or the named tasks, with what is `given` over it."""
+    """A grid file, or the quickstart, or the named tasks, with what is `given` over it.
+
+    Without names of baselines and tasks, those of the plug-in files are meant.
+    """
     given = dict(given)
-    own = [name for plugin in given["plugins"] or () for name in load_plugin(plugin)]
+    things = [load_things(plugin) for plugin in given["plugins"] or ()]
+    own = [name for each in things for name in each.methods]
     if given["baselines"] is None and (own or against):
         given["baselines"] = tuple(dict.fromkeys([*own, *(against or ("mle",))]))
+    given["tasks"] = given["tasks"] or tuple(name for each in things for name in each.tasks) or None
     if grid:
         return read_grid(grid, given)
     if given["tasks"] is None and given["data"] is None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bench.config import Grid, Settings, fields_of, parse_settings
 from bench.errors import UserError, did_you_mean
 from bench.plan import resolve_data
-from bench.registry import make_task
+from bench.registry import know_metrics, make_task
 from bench.store import RunStore
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ OF_ITS_OWN = ("data", "fields", "settings", "metrics", "n", "references_field", 
 
 def score_verb(asked: argparse.Namespace) -> int:
     """Scores samples or a checkpoint, or all cells of a run anew; or only says how scoring is done."""
+    know_metrics(asked.plugins or ())
     if asked.samples is None and asked.hf is None:
         return explain_protocol(asked)
     check_flags(asked)
@@ -235,7 +236,9 @@ def explain_protocol(asked: argparse.Namespace) -> int:
 
 
 def _task_of(asked: argparse.Namespace) -> Any:
-    return make_task(asked.task, parse_settings(asked.settings).get(asked.task, {})) if asked.task else None
+    if asked.task is None:
+        return None
+    return make_task(asked.task, parse_settings(asked.settings).get(asked.task, {}), asked.plugins or ())
 
 
 def rescore(store: RunStore, only: str | None = None) -> int:

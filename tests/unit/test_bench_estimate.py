@@ -340,9 +340,9 @@ def test_only_what_is_left_counts(tmp_path: Path) -> None:
     write_json(folder.file("model.json"), {})
     after = remaining(store, planned.spec, whole)
     assert (after.fit, after.generate, after.score) == (0.0, 3.0, 4.0)
-    write_json(folder.file("samples.json"), {"scoring_key": planned.spec.scoring_key})
+    write_json(folder.file("samples.json"), {"drawing_key": planned.spec.drawing_key})
     assert remaining(store, planned.spec, whole).generate == 0.0
-    write_json(folder.file("samples.json"), {"scoring_key": "another"})
+    write_json(folder.file("samples.json"), {"drawing_key": "another"})
     assert remaining(store, planned.spec, whole).generate == 3.0
 
 

@@ -25,6 +25,8 @@ def command(cells: Sequence[Facts], grid: Grid | None, out: str) -> str:
     words += ["--seeds", _seeds(cells), "--budget", spec.budget, "--data", spec.data]
     words += [word for ours, theirs in spec.fields.items() for word in ("--field", f"{ours}={theirs}")]
     words += [word for plugin in spec.plugins for word in ("--plugin", plugin)]
+    installed = [name for name, file in spec.metrics.items() if not file]
+    words += ["--metrics", ",".join(installed)] if installed else []
     words += ["--limit", str(spec.limit)] if spec.limit else []
     words += ["--samples", str(spec.samples)] if spec.samples != MAX_SAMPLES else []
     words += ["--decodings", ",".join(spec.decodings)] if spec.decodings else []
