@@ -21,7 +21,6 @@ from bench.errors import UserError, complaint, did_you_mean
 
 if TYPE_CHECKING:
     from baselines.base import Baseline
-    from bench.config import CellSpec
     from tasks.base import Task, TaskOptions
 
 ENTRY_POINTS, TASK_POINTS, METRIC_POINTS = "gantlet.baselines", "gantlet.tasks", "gantlet.metrics"
@@ -116,9 +115,9 @@ def know_metrics(plugins: Sequence[str] = ()) -> None:
     metrics.add({name: place for name, place in metric_registry(plugins).items() if name not in metrics.BUILTIN})
 
 
-def know_metrics_of(specs: Iterable[CellSpec]) -> None:
-    """Those that cells were scored by; where a file of theirs is gone, the values are there and its words are not."""
-    for plugins in {spec.plugins for spec in specs}:
+def know_metrics_of(cells: Iterable[Sequence[str]]) -> None:
+    """Those of the plug-in files of cells; where a file is gone, the values are there and its words are not."""
+    for plugins in {tuple(plugins) for plugins in cells}:
         with suppress(UserError):
             know_metrics(plugins)
 

@@ -71,7 +71,7 @@ def read(path: str) -> Results:
         raise UserError(f"{path}: no such run directory or results.csv.")
     if is_run:
         store = RunStore(place)
-        know_metrics_of(cell.spec for cell in store.cells() if cell.spec)
+        know_metrics_of(read_json(cell.file("cell.json")).get("spec", {}).get("plugins", ()) for cell in store.cells())
         found = Results(path, rows_of_run(store), place / "cells")
     else:
         if is_folder and not (place / "results.csv").is_file():

@@ -39,7 +39,7 @@ def write_site(store: RunStore, rows: Sequence[ScoreRow], out: Path) -> Path:
     if out.resolve() == store.path.resolve():
         raise UserError(f"--out {out} is the run directory itself; give another, as {out / 'report'}.")
     tables, known, grid = layout.build(rows), facts.facts_of(store), facts.grid_of_run(store)
-    know_metrics_of(cell.spec for cell in known)
+    know_metrics_of(cell.spec.plugins for cell in known)
     run = store.path.resolve().name
     nav = navigation(rows, known)
     shared: dict[str, Any] = {"run": run, "nav": nav, "root": ""}
