@@ -15,7 +15,7 @@ test: $(STAMP)  ## lint, types, tests
 	$(BIN)/mypy
 	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not thorough"
 
-thorough: $(STAMP)  ## every test, the commands of the documents and the longest grids among them
+thorough: $(STAMP)  ## every test, the longest grids among them
 	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 quick: $(STAMP)  ## a developer's inner loop, under a minute

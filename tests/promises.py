@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from bench.checks.texts import HOSTILE
 from metrics import LogProbs, Material
 
 SIZE, LENGTH = 150, 8  # texts, and words a text
@@ -215,36 +216,7 @@ AWKWARD = st.one_of(
     st.characters(),  # lone surrogates among them
     st.sampled_from("\r\n\t\x00\x85\u00a0\u2028\u202e\u2066\ufeff\u0301\u0316\u200d\ufffd 白〓😀👩👧🇩é.,'\"|:<&-y1"),
 )
-HOSTILE = (
-    *("", " ", "\r", "a\rb\r\nc\n", "\x00", "\ufeffa cat", "\ud83d lone", "e\u0301 \u0301", "\u202eabc\u2066"),
-    *(
-        "👩\u200d👩\u200d👧 🇩🇪",
-        "白日依山盡，",
-        "a\u2028b\x85c",
-        "<unk>〓",
-        "'' n't can't",
-        "y" * 3000,
-        "|:%7C",
-        "1e999 NaN -0",
-    ),
-)
 ANY_TEXT = st.one_of(st.text(alphabet=AWKWARD, max_size=25), st.sampled_from(HOSTILE))
-
-
-def hostile(count: int, tokens: str) -> Material:
-    """All of these texts on every side, at least so many items, each with a source of its own."""
-    texts = [HOSTILE[i % len(HOSTILE)] for i in range(max(count, len(HOSTILE)))]
-    turned = texts[::-1]
-    return Material(
-        samples=texts,
-        references=turned,
-        references_by_item=[[text, "a"] for text in turned],
-        train=turned,
-        tokens=tokens,
-        sources=[[text, f"{i} {text}"] for i, text in enumerate(turned)],
-        sweep={"1": texts},
-        real=turned,
-    )
 
 
 @st.composite

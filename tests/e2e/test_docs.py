@@ -37,7 +37,7 @@ BLOCK = re.compile(
 SHELL, TEXT = ("sh", "bash", "console"), ("", "text", "csv", "json", "xml", "yaml", "html", "latex", "markdown", "diff")
 SETS = {"poetry": "poetry_jueju5", "poetry7": "poetry_jueju7", "speech": "speech_obama", "captions": "caption_coco",
          "translation": "mt_en_fr", "summarization": "sum_arxiv", "dialogue": "dialogue_selfdialogue"}  # fmt: skip
-CUT = ["--limit", "60", "--seeds", "1", "--budget", "smoke", "--samples", "30", "--overwrite"]
+CUT = ["--limit", "60", "--seeds", "1", "--budget", "smoke", "--samples", "30", "--temperatures", "1", "--overwrite"]
 for setting in (
     "mle.epochs=1",
     "seqgan.mle.epochs=1",
@@ -161,7 +161,6 @@ def placed(words: list[str], place: Path) -> list[str]:
     return found
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("block", of(*SHELL), ids=lambda block: block.place)
 def test_commands_run(block: Block, request: pytest.FixtureRequest) -> None:
     if {command[0] for command in block.commands} <= {"make", "pip"} or "tests/speed" in block.body:
@@ -200,7 +199,6 @@ def look_up(words: list[str]) -> None:
 OF_PAGES = {block.page for block in of("python")} - {ROOT / "docs" / "python-api.md"}  # it has a test of its own
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("page", sorted(OF_PAGES), ids=lambda page: page.name)
 def test_python_runs_from_the_top_of_a_page_to_its_end(page: Path, workshop: Path) -> None:
     code = "\n\n".join(block.body for block in blocks(page) if block.language == "python" and block.why is None)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import subprocess
-import sys
+import io
 from pathlib import Path
 
 import pytest
 import torch
 
+from bench.cli import main
 from bench.context import Interrupted
 from bench.registry import load_plugin
 from tests.toys import free_corpus
@@ -46,11 +47,12 @@ def test_it_resumes_exactly(tmp_path: Path) -> None:
 def test_the_command_of_the_page_works(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "add-a-method.md").read_text()
     (line,) = [line for line in page.splitlines() if line.startswith("python run_bench.py run --plugin")]
-    words = line.split()[1:]
+    words = line.split()[2:]
     words[words.index("--out") + 1] = str(tmp_path / "mine")
-    command = [sys.executable, *words, "--limit", "300", "--seeds", "1"]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    said = io.StringIO()
+    with contextlib.chdir(ROOT), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = main([*words, "--limit", "300", "--seeds", "1", "--temperatures", "1"])
+    assert code == 0, said.getvalue()
     rows = list(csv.DictReader((tmp_path / "mine" / "results.csv").open()))
     stages = {(row["baseline"], row["stage"]) for row in rows}
     assert {("mle", "final"), ("my_gan", "pretrain"), ("my_gan", "final")} <= stages

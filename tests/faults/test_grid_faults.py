@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import random
@@ -14,25 +16,32 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from bench.cli import main
+
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "tests" / "plugins" / "walker.py"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-def command(out: Path, *more: str) -> list[str]:
+def words(out: Path, *more: str) -> list[str]:
     base = ["run", "--tasks", "poetry", "--baselines", "walker", "--plugin", str(PLUGIN), "--data", "embedded"]
-    return [sys.executable, "run_bench.py", *base, "--limit", "60", "--out", str(out), "--progress", "plain", *more]
+    base += ["--limit", "60", "--temperatures", "1", "--out", str(out), "--progress", "plain"]
+    return [*base, *more]
 
 
 def start(out: Path, *more: str) -> subprocess.Popen[str]:
-    words = command(out, *more)
+    """The command as a process of its own, to be killed or stopped."""
+    command = [sys.executable, "run_bench.py", *words(out, *more)]
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.Popen(words, cwd=ROOT, text=True, start_new_session=True, **both)  # type: ignore[call-overload]
+    return subprocess.Popen(command, cwd=ROOT, text=True, start_new_session=True, **both)  # type: ignore[call-overload]
 
 
 def finish(out: Path, *more: str) -> tuple[int, str]:
-    ended = subprocess.run(command(out, *more), cwd=ROOT, capture_output=True, text=True, check=False)
-    return ended.returncode, ended.stdout + ended.stderr
+    """The command within this process, which spares the imports; its cells have processes of their own."""
+    said = io.StringIO()
+    with contextlib.chdir(ROOT), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = main(words(out, *more))
+    return code, said.getvalue()
 
 
 def cells(out: Path, name: str = "walker") -> list[Path]:
@@ -111,7 +120,7 @@ def test_only_the_parent_killed_cells_save_themselves_and_a_new_run_goes_on(tmp_
 
 
 def test_ctrl_c_stops_within_seconds_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    slow = ("--seeds", "1", "--set", "walker.steps=100", "--set", "walker.pause=0.1", "--checkpoint-every", "1000")
+    slow = ("--seeds", "1", "--set", "walker.steps=60", "--set", "walker.pause=0.1", "--checkpoint-every", "1000")
     run = start(tmp_path, *slow)
     _wait_for(tmp_path, lambda cell: len((cell / "log.jsonl").read_text().splitlines()) > 5)
     began = time.monotonic()
@@ -122,10 +131,10 @@ def test_ctrl_c_stops_within_seconds_and_the_same_command_goes_on(tmp_path: Path
     assert "the same command goes on from here" in text
     assert "Traceback" not in text
     saved = len((cells(tmp_path)[0] / "log.jsonl").read_text().splitlines())
-    code, _ = finish(tmp_path, "--seeds", "1", "--set", "walker.steps=100", "--set", "walker.pause=0.1")
+    code, _ = finish(tmp_path, "--seeds", "1", "--set", "walker.steps=60", "--set", "walker.pause=0.1")
     assert code == 0
     log = [json.loads(line) for line in (cells(tmp_path)[0] / "log.jsonl").read_text().splitlines()]
-    assert [record["step"] for record in log] == list(range(100))
+    assert [record["step"] for record in log] == list(range(60))
     assert saved >= 6
 
 

@@ -23,7 +23,7 @@ from baselines.training.goals import goal_ends, goal_progress
 from baselines.training.loss import log_probs
 from baselines.training.rollout import sample_with_states
 from tests.fakes import FakeRun, Interrupted, Saved
-from tests.leakgan import CORPORA, new_game, sequences, tiny
+from tests.leakgan import CORPORA, TINY, new_game, sequences, tiny  # noqa: F401 - TINY: conformance looks for it here
 from tests.toys import conditional_corpus, free_corpus, markov_chain
 
 

@@ -18,10 +18,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from bench.checks.texts import hostile
 from metrics import BUILTIN, LogProbs, Material, MetricError, Score, Workspace, metric, reduce, score
 from metrics.self_bleu import self_matches
 from metrics.signature import parse
-from tests.promises import ANY_TEXT, PROMISES, WORDS, hostile, lines, materials, mauve_stands_in, promise, shuffled
+from tests.promises import ANY_TEXT, PROMISES, WORDS, lines, materials, mauve_stands_in, promise, shuffled
 
 EXAMPLES = int(os.environ.get("GANTLET_FUZZ", "1"))
 SELF = [f"self-bleu-{n}" for n in range(2, 6)]
@@ -129,7 +130,7 @@ def test_the_order_of_items_does_not_matter(name):
 @every_name
 def test_any_text_gives_a_number_or_a_reason(name):
     for tokens in ("word-lower", "word", "char", "space")[:: 1 if promise(name).least == 2 else 2]:
-        scored(name, hostile(promise(name).least, tokens))
+        scored(name, dataclasses.replace(hostile(promise(name).least), tokens=tokens))
 
     def check(material, rng):
         scored(name, material)
