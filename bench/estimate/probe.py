@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from baselines.base import Generator
+from baselines.decoding import Limits
 from bench import generation
 from bench.cell import Prepared, prepare
 from bench.config import CellSpec
@@ -20,6 +21,7 @@ from tasks.base import Corpus, Split
 
 ENOUGH, MOST = 0.6, 3.0  # seconds of drawing from which the rest can be told, where it grows with the number; or at all
 FIRST, TIMES = 16, 4  # samples of the first try, and how many times more each further one takes
+LENGTHS = 10.0  # the share of lengths is believed up to so many times
 GROWS = 2.5  # so many times the seconds for TIMES the samples: from there on each costs what it will
 
 Drawn = tuple[list[SampleSet], list[Likelihood]]
@@ -78,21 +80,51 @@ def _drawn_and_scored(
     prepared: Prepared, generator: Generator | None, stages: Sequence[str], known: Known
 ) -> tuple[float, float]:
     corpus, spec = prepared.corpus, prepared.spec
+    end_like_targets(generator, corpus)
     samples, lines = _sizes(corpus, spec)
     tried: list[tuple[int, float, float]] = []  # samples, seconds of drawing them, of their likelihoods
     sets: list[Drawn] = []
     n = min(FIRST, samples)
     _draw(prepared, generator, stages, min(4, n))  # the first draw pays for what later ones find ready
+    once = 0.0
     while True:
         drawn, drawing, likelihood = _draw(prepared, generator, stages, n)
+        if tried and drawing > TIMES * tried[-1][1]:  # something was made ready only now, as a dictionary of rare words
+            began = drawing
+            drawn, drawing, likelihood = _draw(prepared, generator, stages, n)
+            once += max(0.0, began - drawing)
         tried.append((n, drawing, likelihood))
         sets.append(drawn)
         if n >= samples or _enough([seconds + more for _, seconds, more in tried]):
             break
         n = min(n * TIMES, samples)
-    generate = extended([(size, seconds) for size, seconds, _ in tried], samples)
+    generate = extended([(size, seconds) for size, seconds, _ in tried], samples) * length_share(corpus, sets[-1][0])
+    generate += once
     generate += extended([(size, seconds) for size, _, seconds in tried], lines) if lines else 0.0
     return generate, _scored(prepared, sets, [size for size, *_ in tried], samples, known)
+
+
+def end_like_targets(generator: Generator | None, corpus: Corpus) -> None:
+    """Bounds what is drawn by the length that nine of ten targets keep within.
+
+    A model trained for seconds may not have learned to end, and its beam search goes on to the last.
+    """
+    limits = getattr(generator, "limits", None)
+    if generator is not None and isinstance(limits, Limits) and corpus.fixed_length is None:
+        usual = int(np.ceil(np.quantile(corpus.splits["test"].targets.lengths, 0.9)))
+        generator.limits = replace(limits, max_length=min(limits.max_length, usual))  # type: ignore[attr-defined]
+
+
+def length_share(corpus: Corpus, drawn: Sequence[SampleSet]) -> float:
+    """Tokens of the targets for each token drawn, 1 at most.
+
+    A model trained for seconds that hasn't learned to end writes more than it will. Of one that ends at once nothing
+    follows: a beam search takes its time all the same.
+    """
+    known = [(one.ids, corpus.splits[one.split].targets) for one in drawn if one.ids is not None]
+    own = sum(len(ids.flat) for ids, _ in known)
+    theirs = sum(len(ids) * float(targets.lengths.mean()) for ids, targets in known)
+    return min(max(theirs / own, 1 / LENGTHS), 1.0) if own and theirs else 1.0
 
 
 def _enough(seconds: Sequence[float]) -> bool:
