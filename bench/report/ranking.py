@@ -63,10 +63,10 @@ class Verdict:
         return [label for label, _, p in self.others if math.isnan(p)]
 
     @property
-    def smallest_difference(self) -> float:
-        """A difference this large would have been told apart from the base, whichever method had it."""
+    def smallest_differences(self) -> dict[str, float]:
+        """Of each method that is not told apart from the base: the difference that would have been."""
         tested = len(self.others) - len(self.untested)
-        return max((c.smallest_difference(ALPHA / tested) for _, c, _ in self.alike), default=math.nan)
+        return {label: comparison.smallest_difference(ALPHA / tested) for label, comparison, _ in self.alike}
 
     @property
     def seeds(self) -> tuple[int, int]:

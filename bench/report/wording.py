@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+import metrics
 from bench.report.layout import NO_SEED, REFERENCE_ROWS, Column, Failure, Line, Table
 from bench.report.ranking import ENOUGH_SEEDS, Judgement, Verdict, real_value
 from bench.stats import Comparison
@@ -180,10 +181,8 @@ def verdict_text(verdict: Verdict, places: int) -> str:
         )
     if verdict.alike:
         seeds = _count(verdict.seeds)
-        smallest = _smallest(verdict.smallest_difference, places)
-        parts.append(
-            f"n.s.: {_who(verdict)} distinguishable from {verdict.base} on {name} with {seeds} ({smallest} would be)"
-        )
+        smallest = _smallest(verdict.smallest_differences, _range(verdict.column.metric), places)
+        parts.append(f"n.s.: {_who(verdict)} distinguishable from {verdict.base} on {name} with {seeds} ({smallest})")
     if verdict.untested:
         parts.append(
             f"no test of {', '.join(verdict.untested)} against {verdict.base} on {name}: it takes 2 seeds of each"
@@ -207,9 +206,28 @@ def _apart(label: str, comparison: Comparison, p: float, places: int) -> str:
     return f"{label} {sign}{number(difference, places)} (p {'<.001' if p < 0.001 else number(p, 3)})"
 
 
-def _smallest(difference: float, places: int) -> str:
-    text = number(difference, places)
-    return f"a difference of {text}" if float(text) > 0 else f"a difference under {number(10**-places, places)}"
+def _range(name: str) -> float:
+    """How far apart two values of a metric can be; infinite where that is not known."""
+    try:
+        low, high = metrics.metric(name).limits
+    except (metrics.MetricError, ImportError):
+        return math.inf
+    return high - low
+
+
+def _smallest(differences: Mapping[str, float], most: float, places: int) -> str:
+    """Which differences would have been told apart: `a difference of .023 to .41 would be, none of scratchgan's`."""
+    possible = [difference for difference in differences.values() if difference <= most]
+    if not possible:
+        return "no difference would be: these seeds are too few or too far apart"
+    low, high = number(min(possible), places), number(max(possible), places)
+    if float(high) == 0:
+        low = high = f"under {number(10**-places, places)}"
+    elif float(low) == 0:
+        low = f"under {number(10**-places, places)}"
+    text = f"a difference of {high} would be" if low == high else f"a difference of {low} to {high} would be, by method"
+    never = [label for label, difference in differences.items() if difference > most]
+    return f"{text}, of {', '.join(never)} none" if never else text
 
 
 def _count(seeds: tuple[int, int]) -> str:

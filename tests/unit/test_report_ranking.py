@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference_stats
 
-from bench.report import layout, terminal
+from bench.report import layout, terminal, wording
 from bench.report.ranking import judge, verdicts
 from bench.report.wording import number
 from tests.score_rows import cell, poetry, reference, row
@@ -95,7 +96,7 @@ def test_the_line_on_what_can_not_be_told_is_true():
         row(baseline=name, seed=i, value=v) for name, values in (("mle", a), ("gan", b)) for i, v in enumerate(values)
     ]
     (verdict,) = verdicts(the_table(rows))
-    difference = verdict.smallest_difference
+    difference = verdict.smallest_differences["gan"]
     shifted = np.array(b) + difference - (np.mean(b) - np.mean(a))
     assert reference_stats.ttest_rel(shifted, a).pvalue == pytest.approx(0.05, rel=1e-6)
     wanted = "n.s.: gan is not distinguishable from mle on BLEU-2 with 3 seeds "
@@ -110,3 +111,27 @@ def test_several_that_can_not_be_told_apart_are_one_line():
     text = terminal(rows, 200)
     assert "n.s.: no method is distinguishable from mle on BLEU-2 with 5 seeds" in text
     assert "use --seeds" not in text
+
+
+@pytest.mark.parametrize(
+    ("differences", "said"),
+    [
+        ({"a": 0.023}, "a difference of .023 would be"),
+        ({"a": 0.0001}, "a difference of under .001 would be"),
+        ({"a": 0.023, "b": 0.41}, "a difference of .023 to .410 would be, by method"),
+        ({"a": 0.0001, "b": 0.41, "c": 17.8}, "a difference of under .001 to .410 would be, by method, of c none"),
+        ({"c": 17.8}, "no difference would be: these seeds are too few or too far apart"),
+    ],
+)
+def test_no_difference_is_named_that_the_metric_can_not_have(differences, said):
+    assert wording._smallest(differences, wording._range("bleu-2"), 3) == said
+    assert wording._range("nll-test") == wording._range("unheard-of") == math.inf
+
+
+def test_seeds_of_one_method_that_lie_far_apart_say_nothing_of_the_others():
+    values = {"mle": (0.5, 0.51), "near": (0.5, 0.52), "wild": (0.1, 0.9)}
+    rows = [row(baseline=name, seed=i, value=v) for name, both in values.items() for i, v in enumerate(both)]
+    (verdict,) = verdicts(the_table(rows))
+    smallest = verdict.smallest_differences
+    assert smallest["wild"] > 1 > smallest["near"]
+    assert f"(a difference of {number(smallest['near'], 3)} would be, of wild none)" in terminal(rows, 200)
