@@ -6,7 +6,7 @@ import math
 import random
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -254,33 +254,6 @@ def materials(draw: st.DrawFn, texts: st.SearchStrategy[str], least: int = 2, po
         sweep={"0.5": grown(answers, size), "1": samples},
         real=real,
     )
-
-
-def shuffled(material: Material, rng: np.random.Generator) -> tuple[Material, list[int]]:
-    """The same items in another order, and that order; what is no item's own is turned round."""
-    order = rng.permutation(len(material.samples)).tolist()
-
-    def dealt(items: Sequence | None) -> list | None:
-        return None if items is None else [items[i] for i in order]
-
-    def turned(texts: Sequence[str] | None) -> list[str] | None:
-        return None if texts is None else list(texts)[::-1]
-
-    def likelihoods(given: LogProbs | None) -> LogProbs | None:
-        return given and replace(given, sums=given.sums[order], tokens=given.tokens[order])
-
-    return replace(
-        material,
-        samples=dealt(material.samples),
-        references=turned(material.references),
-        references_by_item=dealt(material.references_by_item),
-        train=turned(material.train),
-        log_probs=likelihoods(material.log_probs),
-        oracle_log_probs=likelihoods(material.oracle_log_probs),
-        sources=dealt(material.sources),
-        sweep={name: dealt(texts) for name, texts in (material.sweep or {}).items()},
-        real=dealt(material.real),
-    ), order
 
 
 @pytest.fixture

@@ -44,30 +44,33 @@ def config_survives_pickle_and_json(trial: Trial) -> str | None:
     """Its config comes back equal from pickle and from JSON: it goes to other processes, and into cell.json."""
     for kind in TRIED:
         config, where = trial.make(kind).config, place_of(trial.method.Config)
-        try:
-            back = pickle.loads(pickle.dumps(config))
-        except Exception as error:
-            told = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise CheckFailed(
-                f"the config can't be pickled: {told}",
-                where,
-                "keep to numbers, strings, lists and BaselineConfigs in it; a function is chosen by its name",
-            ) from None
-        if back != config:
-            raise CheckFailed("a pickled config comes back unequal", where, "let every field have a plain value")
-        try:
-            text = json.dumps(config.model_dump(mode="json"), allow_nan=False)
-            again = type(config)(**json.loads(text))
-        except Exception as error:
-            told = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise CheckFailed(
-                f"the config doesn't survive JSON: {told}",
-                where,
-                "keep to finite numbers, strings, lists and BaselineConfigs: cell.json holds the config",
-            ) from None
-        if again != config:
-            raise CheckFailed("a config read from its JSON is unequal", where, "let every field have a plain value")
+        _comes_back(config, where)
     return None
+
+
+def _comes_back(config: BaselineConfig, where: str) -> None:
+    ways = (
+        (
+            "the config can't be pickled",
+            lambda: pickle.loads(pickle.dumps(config)),
+            "keep to numbers, strings, lists and BaselineConfigs in it; a function is chosen by its name",
+            "a pickled config comes back unequal",
+        ),
+        (
+            "the config doesn't survive JSON",
+            lambda: type(config)(**json.loads(json.dumps(config.model_dump(mode="json"), allow_nan=False))),
+            "keep to finite numbers, strings, lists and BaselineConfigs: cell.json holds the config",
+            "a config read from its JSON is unequal",
+        ),
+    )
+    for failed, way, remedy, unequal in ways:
+        try:
+            back = way()
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise CheckFailed(f"{failed}: {told}", where, remedy) from None
+        if back != config:
+            raise CheckFailed(unequal, where, "let every field have a plain value")
 
 
 def config_refuses_typos_and_changes(trial: Trial) -> str | None:

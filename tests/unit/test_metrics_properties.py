@@ -18,11 +18,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from bench.checks.texts import hostile
+from bench.checks.texts import hostile, shuffled
 from metrics import BUILTIN, LogProbs, Material, MetricError, Score, Workspace, metric, reduce, score
 from metrics.self_bleu import self_matches
 from metrics.signature import parse
-from tests.promises import ANY_TEXT, PROMISES, WORDS, lines, materials, mauve_stands_in, promise, shuffled
+from tests.promises import ANY_TEXT, PROMISES, WORDS, lines, materials, mauve_stands_in, promise
 
 EXAMPLES = int(os.environ.get("GANTLET_FUZZ", "1"))
 SELF = [f"self-bleu-{n}" for n in range(2, 6)]
