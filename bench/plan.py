@@ -11,17 +11,8 @@ from typing import TYPE_CHECKING, Any
 from baselines.merging import merge
 from bench.config import CellSpec, Grid, content_hash
 from bench.errors import UserError, did_you_mean
-from bench.registry import (
-    baseline_registry,
-    check_metrics,
-    files_of,
-    know_metrics,
-    make_task,
-    own_metrics,
-    plugin_hash,
-    task_registry,
-    validated,
-)
+from bench.plugins import files_of, own_metrics, plugin_hash
+from bench.registry import baseline_registry, check_metrics, know_metrics, make_task, task_registry, validated
 
 if TYPE_CHECKING:
     from baselines.base import Baseline

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.registry import import_file
+from bench.plugins import import_file
 
 SEEDS = ("1", "2")
 CODE = "import json, sys; from bench.checks import elsewhere; elsewhere.answer(*json.load(sys.stdin))"

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import UserError, did_you_mean
-from bench.registry import baseline_registry, load_things, metric_registry, task_registry
+from bench.plugins import load_things
+from bench.registry import baseline_registry, metric_registry, task_registry
 
 Kind = Literal["method", "task", "metric"]
 KINDS: tuple[Kind, ...] = ("method", "task", "metric")

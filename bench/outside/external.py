@@ -24,7 +24,8 @@ from bench.env import environment
 from bench.errors import UserError, did_you_mean
 from bench.outside.given import Given
 from bench.outside.scorefile import FileScore, fitted
-from bench.registry import NOT_METHODS, baseline_registry, files_of, plugin_hash, task_registry
+from bench.plugins import files_of, plugin_hash
+from bench.registry import NOT_METHODS, baseline_registry, task_registry
 from bench.schema import SCHEMA_VERSION, Status
 from bench.scoring import Likelihood, SampleSet, Value, score_everything, stats_by_name
 from bench.store import CellStore, RunStore, read_json, write_json

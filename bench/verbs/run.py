@@ -19,7 +19,8 @@ from bench import __version__
 from bench.config import Grid, Settings, fields_of, make_grid, parse_settings, read_grid
 from bench.errors import UserError
 from bench.plan import PlannedCell, TaskPlan, check_names, resolve_budget, resolve_data
-from bench.registry import load_things, task_registry
+from bench.plugins import load_things
+from bench.registry import task_registry
 from bench.store import RunStore, difference, read_json, write_json
 
 RUNS = Path("results/runs")

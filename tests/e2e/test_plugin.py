@@ -12,13 +12,13 @@ import torch
 
 from bench.cli import main
 from bench.context import Interrupted
-from bench.registry import load_plugin
+from bench.plugins import load_things
 from tests.toys import free_corpus
 from tests.unit.test_bench_context import CellRun, surroundings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "my_gan.py"
-MyGAN = load_plugin(str(EXAMPLE))["my_gan"]
+MyGAN = load_things(str(EXAMPLE)).methods["my_gan"]
 SMALL = {"mle": {"epochs": 2, "net": {"hidden": 16, "embedding": 8}}, "steps": 12}
 
 

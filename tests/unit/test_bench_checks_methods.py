@@ -19,12 +19,12 @@ from baselines.base import BaselineConfig, CannotDecode, NotTractable
 from bench.checks.core import TooSlow
 from bench.checks.methods import CHECKS, outcome
 from bench.checks.trial import Trial
-from bench.registry import load_plugin
+from bench.plugins import load_things
 from tasks.base import Ragged
 from tests.fresh import fresh_seed
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "my_method_repo" / "my_method.py"
-MyMethod: Any = load_plugin(str(EXAMPLE))["my_method"]
+MyMethod: Any = load_things(str(EXAMPLE)).methods["my_method"]
 Bigrams: Any = sys.modules[MyMethod.__module__].Bigrams
 STEPS = {"steps": 30}
 

@@ -10,13 +10,13 @@ import torch
 
 from baselines.base import Diverged
 from bench.context import CellRun, Interrupted, Surroundings
-from bench.registry import load_plugin
+from bench.plugins import load_things
 from bench.seeding import seed_for
 from bench.store import RunStore
 from tests.toys import free_corpus
 
 CORPUS = free_corpus()
-Walker = load_plugin(str(Path(__file__).parents[1] / "plugins" / "walker.py"))["walker"]
+Walker = load_things(str(Path(__file__).parents[1] / "plugins" / "walker.py")).methods["walker"]
 
 
 def surroundings(path: Path, stop_after: int | None = None, every: float = 0.0, seed: int = 0) -> Surroundings:

@@ -11,7 +11,8 @@ from bench.config import CellSpec, make_grid
 from bench.errors import UserError
 from bench.outside.external import external_spec, reference_of
 from bench.plan import check_names, plan_task
-from bench.registry import know_metrics, load_things, plugin_hash
+from bench.plugins import load_things, plugin_hash
+from bench.registry import know_metrics
 from bench.verbs.run import grid_with
 
 WALKER = Path(__file__).parents[1] / "plugins" / "walker.py"

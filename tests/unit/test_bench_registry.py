@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UserError
-from bench.registry import baseline_registry, load_plugin, make_task, plugin_hash, task_registry, validated
+from bench.plugins import load_things, plugin_hash
+from bench.registry import baseline_registry, make_task, task_registry, validated
 
 PLUGIN = Path(__file__).parents[1] / "plugins" / "walker.py"
 
@@ -24,8 +25,8 @@ def test_unknown_names_suggest() -> None:
 
 
 def test_plugins_are_found_and_never_replace(tmp_path: Path) -> None:
-    assert list(load_plugin(str(PLUGIN))) == ["walker"]
-    assert list(load_plugin(f"{PLUGIN}:Walker")) == ["walker"]
+    assert list(load_things(str(PLUGIN)).methods) == ["walker"]
+    assert list(load_things(f"{PLUGIN}:Walker").methods) == ["walker"]
     assert "walker" in baseline_registry([str(PLUGIN)]).names
     clash = tmp_path / "clash.py"
     clash.write_text(PLUGIN.read_text().replace('"walker", 1', '"mle", 1'))
@@ -41,11 +42,11 @@ def test_bad_plugins_say_why(tmp_path: Path, content: str, said: str) -> None:
     file = tmp_path / "mine.py"
     file.write_text(content)
     with pytest.raises(UserError, match=said):
-        load_plugin(str(file))
+        load_things(str(file))
     with pytest.raises(UserError, match="no such file"):
-        load_plugin(str(tmp_path / "none.py"))
+        load_things(str(tmp_path / "none.py"))
     with pytest.raises(UserError, match="no class Nope"):
-        load_plugin(f"{PLUGIN}:Nope")
+        load_things(f"{PLUGIN}:Nope")
 
 
 def test_an_edited_plugin_is_another_method(tmp_path: Path) -> None:
@@ -58,7 +59,7 @@ def test_an_edited_plugin_is_another_method(tmp_path: Path) -> None:
 
 
 def test_settings_are_checked_with_a_hint() -> None:
-    walker = load_plugin(str(PLUGIN))["walker"]
+    walker = load_things(str(PLUGIN)).methods["walker"]
     assert validated(walker.Config, {"steps": 3}, "walker").steps == 3
     with pytest.raises(UserError, match=r'walker has no setting "step"\. Did you mean steps'):
         validated(walker.Config, {"step": 3}, "walker")
