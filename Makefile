@@ -13,10 +13,10 @@ test: $(STAMP)  ## lint, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not thorough"
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal -m "not thorough"
 
 thorough: $(STAMP)  ## every test, the longest grids among them
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
 
 quick: $(STAMP)  ## a developer's inner loop, under a minute
 	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"
