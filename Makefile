@@ -13,10 +13,10 @@ test: $(STAMP)  ## lint, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal -m "not thorough"
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not thorough"
 
-thorough: $(STAMP)  ## every test, the longest grids among them
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
+thorough: $(STAMP)  ## every test, the commands of the documents and the longest grids among them
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 quick: $(STAMP)  ## a developer's inner loop, under a minute
 	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"
@@ -35,8 +35,8 @@ types: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Gantlet needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "setuptools>=77"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt "setuptools>=77"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt --no-build-isolation -e ".[dev]"
 	touch $(STAMP)
 
 clean:

@@ -161,6 +161,7 @@ def placed(words: list[str], place: Path) -> list[str]:
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("block", of(*SHELL), ids=lambda block: block.place)
 def test_commands_run(block: Block, request: pytest.FixtureRequest) -> None:
     if {command[0] for command in block.commands} <= {"make", "pip"} or "tests/speed" in block.body:

@@ -185,7 +185,7 @@ def test_presets_are_valid_and_share_the_pretraining_of_mle(budget: str, task: s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.thorough)])
 def test_it_improves_its_start_under_the_true_distribution(seed: int) -> None:
     corpus, transition = markov_chain()
     settings = {

@@ -243,7 +243,11 @@ def bleu_of(generator: NeuralGenerator, corpus: Corpus, decoding: str) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "seed"),
-    [pytest.param(m, seed, id=f"{name}-{seed}") for name, m in METHODS.items() for seed in m.seeds],
+    [
+        pytest.param(m, seed, id=f"{name}-{seed}", marks=pytest.mark.thorough if seed else ())
+        for name, m in METHODS.items()
+        for seed in m.seeds
+    ],
 )
 def test_it_improves_the_bleu_of_its_start(method: Method, seed: int) -> None:
     corpus = conditional_corpus(600, seed, words=6)
