@@ -242,7 +242,10 @@ class Run(Protocol):
         ...
 
     def progress(self, stage: str, done: int, total: int, **figures: float) -> None:
-        """What a person watching sees; cheap enough for every step."""
+        """What a person watching sees; cheap enough for every step.
+
+        A stage told of at 0 first (rounds of pre-training) may hold others (epochs), told of before its end.
+        """
         ...
 
     def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:

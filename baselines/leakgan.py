@@ -253,6 +253,7 @@ class LeakGAN(Baseline):
         game.initialise()
         done = game.restore(run.resume())
         while done.rounds < config.interleave:
+            run.progress("pretrain", done.rounds, config.interleave)
             while done.d_steps < config.d_pretrain_steps:
                 figures = game.discriminator_step(config.d_pretrain_epochs)
                 done.d_steps += 1
@@ -303,10 +304,12 @@ class Game:
             done.order_seed = int(torch.randint(2**62, (), generator=self.run.rng("order")))
             done.tally = [torch.zeros((), dtype=torch.float64, device=self.run.device) for _ in range(3)]
         batches = bucketed(train.targets, None, config.batch, done.order_seed)[: config.epoch_steps]
+        self.run.progress("mle", done.step, len(batches), round=done.rounds + 1)
         while done.step < len(batches):
             found = self.mle_step(train.targets.take(batches[done.step]).padded(self.corpus.vocab.pad))
             done.tally = [old.to(new.device) + new for old, new in zip(done.tally, found, strict=True)]
             done.step += 1
+            self.run.progress("mle", done.step, len(batches), round=done.rounds + 1)
             self.run.checkpoint(lambda: self.state(done))
         loss, tokens, cosine = (float(part) for part in done.tally)
         done.step, done.epochs = 0, done.epochs + 1

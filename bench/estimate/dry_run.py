@@ -22,7 +22,7 @@ def grid_estimate(
     known = known_before(store, todo, settings, workers)
     specs = to_probe(todo, known) if limit > 0 else []
     if specs:
-        each = f"{limit:g} to {HARD * limit:g} s each at most"
+        each = f"{limit:g} to {HARD * limit:g} s at most for each and its pre-training"
         _tell(f"probing {len(specs)} kinds of cell for the time that they take, {each} (Ctrl-C: no more of it)")
         known |= probed(specs, settings, workers, limit, _tell)
     return estimate(store, todo, workers, known)

@@ -104,7 +104,7 @@ def _hear(job: Job, limit: float, found: Callable[[CellSpec, Profile], None]) ->
                 job.start = time.monotonic() - job.launched
             elif kind == "begin":
                 job.place = content
-            else:
+            elif kind == "profile":
                 found(job.specs[job.place], replace(Profile.of(content), start=job.start))
     except (EOFError, OSError):
         job.process.join()
@@ -138,7 +138,13 @@ def probe_job(connection: Connection, specs: Sequence[CellSpec], settings: Setti
         for place, spec in enumerate(specs):
             connection.send(("begin", place))
             try:
-                found = probe(spec, known, limit, lambda part: connection.send(("profile", part.as_dict())))
+                found = probe(
+                    spec,
+                    known,
+                    limit,
+                    tell=lambda part: connection.send(("profile", part.as_dict())),
+                    alive=lambda: connection.send(("alive", None)),
+                )
             except Exception as error:
                 found = Profile("unknown", unknown=f"{type(error).__name__}: {error}".splitlines()[0])
             connection.send(("profile", found.as_dict()))

@@ -42,12 +42,15 @@ class Known:
     scoring: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
-def probe(spec: CellSpec, known: Known, limit: float, tell: Callable[[Profile], None]) -> Profile:
+def probe(
+    spec: CellSpec, known: Known, limit: float, tell: Callable[[Profile], None], alive: Callable[[], None]
+) -> Profile:
     """Seconds of a cell's parts but its start.
 
     Args:
-        limit: of its training; drawing and scoring end by themselves.
+        limit: of its training, and of each shared pre-training; drawing and scoring end by themselves.
         tell: hears what is known already, in case that this process is ended before the rest.
+        alive: is called when a part of it is over.
     """
     wall, processor = time.monotonic(), time.process_time()
     prepared = prepare(spec, known.corpora.get(spec.fingerprint))
@@ -56,7 +59,7 @@ def probe(spec: CellSpec, known: Known, limit: float, tell: Callable[[Profile], 
     if prepared.baseline is not None:
         if prepared.baseline.supports(prepared.corpus) is not None:
             return Profile("probed")
-        run = ProbeRun(spec.config, known.device, limit, known.pretrainings)
+        run = ProbeRun(spec.config, known.device, limit, known.pretrainings, alive)
         fit = prepared.baseline.fit
         trained, seconds = run.through(lambda: fit(prepared.corpus, run))
         profile = replace(profile, fit=seconds, shared=tuple(run.used.values()))

@@ -28,8 +28,11 @@ class ProbeRun:
 
     Args:
         settings: the config, or a pre-training's spec.
-        limit: seconds that all of it should take; stages are cut short for it. It ends for good after HARD times that.
+        limit: seconds that it should take; stages are cut short for it. It ends for good after HARD times that. A
+            shared pre-training has as much for itself.
         pretrainings: those of this process, by the hash of their spec; added to.
+        alive: is called after each pre-training.
+        shared: whether this is that of a pre-training.
     """
 
     def __init__(
@@ -38,13 +41,14 @@ class ProbeRun:
         device: torch.device,
         limit: float,
         pretrainings: dict[str, Pretrained],
-        outer: ProbeRun | None = None,
+        alive: Callable[[], None] = lambda: None,
+        shared: bool = False,
     ) -> None:
-        self.device, self._limit, self._pretrainings = device, limit, pretrainings
-        self._began: tuple[float, float] = outer._began if outer else (time.monotonic(), time.process_time())
+        self.device, self._limit, self._pretrainings, self._alive = device, limit, pretrainings, alive
+        self._wall, self._processor = time.monotonic(), time.process_time()  # moved on by what pre-trainings take
         # pre-training gets twice the time: what is drawn later has the lengths that are learnt here
-        self._share = 4.0 if outer else 8.0
-        self.meter = Meter(settings, self._patience, self._over, keeps_best=outer is not None)
+        self._share = 4.0 if shared else 8.0
+        self.meter = Meter(settings, self._patience, self._over, keeps_best=shared)
         self.used: dict[str, Shared] = {}
         self.stages: list[str] = []
         self.unfinished = ""
@@ -72,12 +76,15 @@ class ProbeRun:
         self.stages = list(dict.fromkeys([*self.stages, stage]))
 
     def pretrained(self, spec: Mapping[str, Any], train: Callable[[Run], State]) -> State:
-        key, began = content_hash(dict(spec)), time.monotonic()
+        key, wall, processor = content_hash(dict(spec)), time.monotonic(), time.process_time()
         try:
             if key not in self._pretrainings:
                 self._pretrainings[key] = self._pretrain(key, spec, train)
+                self._alive()
         finally:
-            self._elsewhere += time.monotonic() - began
+            self._elsewhere += time.monotonic() - wall
+            self._wall += time.monotonic() - wall
+            self._processor += time.process_time() - processor
             self.meter.pause()
         found = self._pretrainings[key]
         self.used[key] = found.shared
@@ -98,6 +105,8 @@ class ProbeRun:
                 stage = self.meter.segments[-1].stage if self.meter.segments else "the first stage"
                 self.unfinished = self.unfinished or f"what follows {stage} was not reached in {HARD * self._limit:g} s"
             except Exception as error:  # a state that a method can't go on from
+                if self.meter.step_back():
+                    continue
                 if not self.meter.skips:
                     raise
                 self.unfinished = f"could not be probed beyond a jump ({type(error).__name__})"
@@ -106,7 +115,7 @@ class ProbeRun:
         return result, max(0.0, time.monotonic() - began - self._elsewhere + self.meter.skipped_seconds() + rest)
 
     def _pretrain(self, key: str, spec: Mapping[str, Any], train: Callable[[Run], State]) -> Pretrained:
-        own = ProbeRun(spec, self.device, self._limit, self._pretrainings, self)
+        own = ProbeRun(spec, self.device, self._limit, self._pretrainings, self._alive, shared=True)
         state, seconds = own.through(lambda: train(own))
         self.used[key] = Shared(dict(spec), seconds)
         if state is None:
@@ -120,7 +129,7 @@ class ProbeRun:
 
         They are the processor's, so that other programs don't cut a probe short, or one in SLOWED of those on the wall.
         """
-        wall, processor = time.monotonic() - self._began[0], time.process_time() - self._began[1]
+        wall, processor = time.monotonic() - self._wall, time.process_time() - self._processor
         return max(processor, wall / SLOWED)
 
     def _over(self) -> bool:
@@ -128,6 +137,6 @@ class ProbeRun:
 
     def _patience(self) -> float:
         """Seconds on the wall that are enough for a stage: a share of the limit, or of what is left of it."""
-        spent, wall = self._spent(), time.monotonic() - self._began[0]
+        spent, wall = self._spent(), time.monotonic() - self._wall
         slowed = min(SLOWED, wall / spent) if spent > 0 else 1.0
         return max(0.3, min(self._limit, 2 * (self._limit - spent)) / self._share) * max(1.0, slowed)

@@ -1,178 +1,30 @@
-"""How long a grid takes: jumps on a clock of the test's own, past cells, kept probes, and how cells fall together."""
+"""How long a grid takes: past cells, kept probes, what is left, and how cells fall together."""
 
 from __future__ import annotations
 
 import json
 import math
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
-from baselines.neural import NetConfig, NeuralGenerator, build_net
 from bench.config import CellSpec, Settings, content_hash
-from bench.estimate import cache, probe
+from bench.estimate import cache
 from bench.estimate.grid import estimate, known_before, remaining, to_probe
 from bench.estimate.history import here, likeness, pretraining_key, read_history, slept
-from bench.estimate.meter import Jump, Meter, OutOfTime, looks, numbers_of, replaced
 from bench.estimate.pool import job_lists
-from bench.estimate.probe import end_like_targets, extended, length_share
 from bench.estimate.profile import NOTHING, Profile, Shared
 from bench.estimate.schedule import Piece, makespan, placed, scaled
 from bench.estimate.wording import afterwards, kind_lines, summary, words
 from bench.plan import PlannedCell
-from bench.scoring import SampleSet
 from bench.store import RunStore, write_json
-from tasks.base import Ragged
 from tests.fresh import fresh_seed
-from tests.toys import free_corpus
 
 SETTINGS = Settings(device="cpu")
 PRETRAINING = {"method": "mle", "epochs": 3}
-
-
-@dataclass
-class Trained:
-    """A training on a clock that it moves itself: `steps` of `unit` seconds, `later` more each at the stage's end."""
-
-    meter: Meter
-    steps: int
-    unit: float
-    tell_every: int = 1
-    look_every: int = 0
-    look: float = 0.0
-    setup: float = 0.0
-    later: float = 0.0
-    hidden: bool = False
-    before: int = 0  # steps of a stage before it, with a counter of its own
-    taken: int = 0
-
-    def fit(self, clock: list[float]) -> None:
-        clock[0] += self.setup
-        state = self.meter.resume() or {"done": {"first": 0, "step": 0}, "place": 0, "net": torch.zeros(1)}
-        done = dict(state["done"])
-        while done["first"] < self.before:
-            clock[0] += self.unit
-            self.taken += 1
-            done["first"] += 1
-            self.meter.progress("first", done["first"], self.before)
-            self.meter.checkpoint(lambda: self.state(done))
-        while done["step"] < self.steps:
-            clock[0] += self.unit + self.later * done["step"] / self.steps
-            self.taken += 1
-            done["step"] += 1
-            looked = self.look_every and done["step"] % self.look_every == 0
-            if looked:
-                clock[0] += self.look
-                self.meter.log({"valid_nll": 1.0})
-            if done["step"] % self.tell_every == 0:
-                self.meter.progress("train", done["step"], self.steps)
-            self.meter.checkpoint(lambda: self.state(done))
-
-    def state(self, done: Mapping[str, int]) -> dict[str, Any]:
-        counts = {name: float(count) for name, count in done.items()} if self.hidden else dict(done)
-        return {"done": counts, "place": done["step"] % 7, "net": torch.zeros(1), "order": 2**40}
-
-    def whole(self) -> float:
-        """Seconds without a meter."""
-        steps = self.before * self.unit + sum(self.unit + self.later * step / self.steps for step in range(self.steps))
-        return self.setup + steps + (self.steps // self.look_every * self.look if self.look_every else 0.0)
-
-
-def metered(settings: Mapping[str, Any] | None = None, patience: float = 2.0, **about: Any) -> tuple[Trained, float]:
-    """The training gone through with jumps, and the seconds that the meter takes the whole for."""
-    clock = [100.0]
-    deadline = about.pop("deadline", 1e9)
-    meter = Meter(settings or {}, lambda: patience, lambda: clock[0] > deadline, clock=lambda: clock[0])
-    trained = Trained(meter, **about)
-    rest = 0.0
-    while True:
-        try:
-            trained.fit(clock)
-        except Jump:
-            continue
-        except OutOfTime:
-            rest = meter.rest()
-        return trained, clock[0] - 100.0 + meter.skipped_seconds() + rest
-
-
-def test_a_jump_leaves_the_time_as_it_is() -> None:
-    draw = random.Random(fresh_seed())
-    for _ in range(20):
-        about: dict[str, Any] = {
-            "steps": draw.randint(300, 3000),
-            "unit": draw.uniform(0.02, 0.2),
-            "tell_every": draw.choice([1, 7, 20]),
-            "setup": draw.uniform(0.0, 3.0),
-            "before": draw.choice([0, 200]),
-        }
-        trained, seconds = metered(**about)
-        assert trained.taken < 0.7 * (about["steps"] + about["before"])
-        assert seconds == pytest.approx(trained.whole(), rel=0.03), about
-
-
-def test_looks_at_valid_count_as_often_as_the_config_has_them() -> None:
-    trained, seconds = metered({"valid_every": 50}, steps=1000, unit=0.1, look_every=50, look=8.0)
-    assert trained.taken < 300
-    assert seconds == pytest.approx(trained.whole(), rel=0.03)
-    trained, unaware = metered({}, steps=1000, unit=0.1, look_every=50, look=8.0)
-    assert unaware < 0.75 * trained.whole()  # so the test above could fail
-
-
-def test_a_stage_whose_steps_grow_dearer_is_seen_in_its_middle_too() -> None:
-    trained, seconds = metered(steps=2000, unit=0.02, later=0.1)
-    assert trained.taken < 700
-    assert seconds == pytest.approx(trained.whole(), rel=0.15)
-
-
-def test_a_step_longer_than_all_patience_is_taken_once_or_twice() -> None:
-    trained, seconds = metered(steps=30, unit=25.0)
-    assert trained.taken <= 3
-    assert seconds == pytest.approx(trained.whole(), rel=0.01)
-    trained, seconds = metered(steps=30, unit=25.0, before=40)  # the second stage's counter is known from the first
-    assert trained.taken <= 4
-    assert seconds == pytest.approx(trained.whole(), rel=0.01)
-
-
-def test_without_a_counter_in_the_state_training_goes_on_until_the_time_is_over() -> None:
-    trained, seconds = metered(steps=500, unit=0.1, hidden=True)
-    assert trained.taken == 500
-    assert seconds == pytest.approx(trained.whole())
-    trained, seconds = metered(steps=500, unit=0.1, hidden=True, deadline=110.0)
-    assert trained.taken < 110
-    assert seconds == pytest.approx(trained.whole(), rel=0.03)  # its own speed tells the rest
-
-
-def test_a_short_training_is_gone_through() -> None:
-    trained, seconds = metered(steps=9, unit=0.1)
-    assert trained.taken == 9
-    assert seconds == pytest.approx(0.9)
-
-
-def test_numbers_in_a_state_are_found_and_replaced_and_tensors_are_not_copied() -> None:
-    weights = torch.zeros(2)
-    state = {"done": {"step": 5, "best": 0.5, "on": True}, "parts": [1, (5, weights)]}
-    numbers = numbers_of(state)
-    assert numbers == {("done", "step"): 5, ("parts", 0): 1, ("parts", 1, 0): 5}
-    changed = replaced(state, {("done", "step"): 99, ("parts", 1, 0): 7})
-    assert changed["done"] == {"step": 99, "best": 0.5, "on": True}
-    assert changed["parts"][1][0] == 7
-    assert changed["parts"][1][1] is weights
-    assert state["done"]["step"] == 5  # type: ignore[index]
-
-
-def test_how_often_valid_is_looked_at_is_read_from_configs() -> None:
-    assert looks({"valid_every": 5, "mle": {"epochs": 9}}, 42) == 8
-    assert looks({"epochs": 9, "interval": None}, 900) == 9
-    assert looks({"epochs": 9, "interval": 100}, 900) == 9
-    assert looks({"start": {"epochs": 4}, "maskmle": {"interval": 150}}, 600) == 4
-    assert looks({"rounds": 3}, 3) == 0
 
 
 def test_cells_fall_together_as_the_engine_starts_them() -> None:
@@ -407,65 +259,6 @@ def test_seconds_in_words(seconds: float, text: str) -> None:
 
 def test_estimate_and_truth_stand_side_by_side() -> None:
     assert afterwards(130.0, 151.0) == "estimated 2 min 10 s, took 2 min 31 s"
-
-
-def test_shares_tell_of_the_whole() -> None:
-    assert extended([(16, 1.0)], 160) == pytest.approx(10.0)
-    assert extended([(16, 1.0), (64, 1.6)], 64) == pytest.approx(1.6)
-    assert extended([(16, 1.0), (64, 1.6)], 164) == pytest.approx(2.85)  # 0.6 s for 48
-    assert extended([(16, 1.0), (64, 0.8)], 640) == pytest.approx(
-        8.0
-    )  # a second try faster than the first: in proportion
-
-
-def test_drawing_counts_at_the_lengths_of_the_targets() -> None:
-    corpus = free_corpus(40)
-    targets = corpus.splits["test"].targets
-
-    def drawn(*lengths: int) -> list[SampleSet]:
-        ids = Ragged.from_lists([[2] * length for length in lengths])
-        return [SampleSet("final", "test", "sample@1", [""] * len(lengths), ids)]
-
-    mean = float(targets.lengths.mean())
-    assert length_share(corpus, [SampleSet("final", "test", "greedy", [""] * len(targets), targets)]) == 1.0
-    assert length_share(corpus, drawn(16, 20)) == pytest.approx(mean / 18)
-    assert length_share(corpus, drawn(16, 20) + drawn(12)) == pytest.approx(mean / 16)
-    assert length_share(corpus, drawn(1, 1)) == 1.0
-    assert length_share(corpus, drawn(10**4)) == 0.1
-    for unknown in ([], drawn(0), [SampleSet("final", "test", "greedy", ["who knows"])]):
-        assert length_share(corpus, unknown) == 1.0
-
-
-def test_what_is_made_ready_once_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    ready: list[int] = []
-
-    def drawn(prepared: Any, generator: Any, stages: Any, n: int) -> Any:
-        begun = 30.0 if n >= 64 and not ready else 0.0
-        ready.extend([n] * (n >= 64))
-        return ([], []), begun + 0.5 + n / 100, 0.0
-
-    monkeypatch.setattr(probe, "_draw", drawn)
-    monkeypatch.setattr(probe, "_scored", lambda *_: 0.0)
-    monkeypatch.setattr(probe, "_sizes", lambda *_: (1000, 0))
-    prepared: Any = SimpleNamespace(corpus=free_corpus(40), spec=None)
-    monkeypatch.setattr(probe, "length_share", lambda *_: 1.0)
-    known = probe.Known(torch.device("cpu"))
-    assert probe._drawn_and_scored(prepared, None, ["final"], known)[0] == pytest.approx(30.0 + 0.5 + 10.0)
-
-
-def test_what_a_probe_draws_ends_where_most_targets_have_ended() -> None:
-    corpus = free_corpus(200)
-    model = NeuralGenerator(build_net(corpus, NetConfig(embedding=4, hidden=4)), corpus)
-    before = model.limits
-    lengths = corpus.splits["test"].targets.lengths
-    end_like_targets(model, corpus)
-    assert np.mean(lengths <= model.limits.max_length) >= 0.9 > np.mean(lengths < model.limits.max_length)
-    assert replace(model.limits, max_length=before.max_length) == before
-    fixed = free_corpus(40, fixed_length=6)
-    model = NeuralGenerator(build_net(fixed, NetConfig(embedding=4, hidden=4)), fixed)
-    end_like_targets(model, fixed)
-    assert model.limits.max_length == 6
-    end_like_targets(None, corpus)
 
 
 def test_probes_of_one_task_share_a_process_unless_workers_would_be_idle() -> None:
