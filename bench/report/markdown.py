@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from bench.report import wording
+from bench.report import stages, wording
 from bench.report.layout import Column, Line, Table, curve_of, on_an_axis, shown
 from bench.report.ranking import Judgement, judge, real_value, verdicts
 
@@ -45,10 +45,22 @@ def render(tables: Sequence[Table], heading: str) -> str:
             parts.append(f"## {escape(table.task)}: {where}")
         last = table
         parts += _table(table)
+        parts += _stages(table)
         parts += _curve(table, curve_of(table, tables))
     if not chosen:
         parts.append("There are no results yet.")
     return "\n\n".join(parts) + "\n"
+
+
+def _stages(table: Table) -> list[str]:
+    """What each method's last stage did, where there is one."""
+    found = stages.stages_of(table)
+    if found is None:
+        return []
+    rule = table_row([":--", *("--:" for _ in found.heads[1:])])
+    rows = [table_row([text if text == "-" else escape(text) for text in row]) for row in (found.heads, *found.rows)]
+    notes = "\n".join(f"- {escape(_sentence(text))}" for text in found.notes)
+    return [f"**{stages.TITLE}**", "\n".join([rows[0], rule, *rows[1:]]), notes]
 
 
 def _curve(table: Table, curve: Sequence[Table]) -> list[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import math
 import random
+import re
 import struct
 import xml.etree.ElementTree as ElementTree
 import zlib
@@ -17,15 +19,18 @@ import numpy as np
 import pytest
 
 from bench.report.charts import charts_and_gaps, write_stills, write_task_pages
+from bench.report.charts.model import plain
 from bench.report.charts.page import columns_of, interned
 from bench.report.charts.parts import Specs
 from bench.report.charts.stills import records_csv
+from bench.report.stages import stages_of
 from bench.stats import probability_of_improvement
 from bench.store import RunStore
 from tests import score_rows
 from tests.chart_rows import HOSTILE, NAMES, add_run, charts_of, hashes, real, swept
 from tests.fresh import fresh_seed
-from tests.score_rows import failure, reference, row
+from tests.score_rows import failure, poetry, reference, row
+from tests.tables import the_table
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +274,20 @@ def test_a_page_escapes_names_and_says_what_is_not_drawn(tmp_path: Path) -> None
     assert "://" not in text
     assert (tmp_path / "site" / "assets" / "vega.js").stat().st_size > 100_000
     assert "</script" not in (tmp_path / "site" / "assets" / "vega.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_what_the_last_stage_did_stands_on_the_page_as_in_the_markdown(tmp_path: Path) -> None:
+    """Its cells, its notes, and a name with markup as text."""
+    rows = [each.model_copy(update={"baseline": HOSTILE}) if each.baseline == "seqgan" else each for each in poetry()]
+    written = write_task_pages(RunStore(tmp_path / "run"), rows, tmp_path / "site", [])
+    text = next(path for path in written if path.suffix == ".html").read_text(encoding="utf-8")
+    found = stages_of(the_table([plain(each) for each in rows]))
+    assert found is not None
+    shown = [html.unescape(cell) for cell in re.findall(r"<t[hd](?: scope=\"\w+\")?>(.*?)</t[hd]>", text)]
+    assert shown == [*found.heads, *(cell for row in found.rows for cell in row)]
+    assert all(f"<li>{html.escape(note, quote=False)}.</li>" in text for note in found.notes)
+    assert "<script>alert" not in text
 
 
 def test_a_run_without_values_has_no_pages_and_a_task_of_references_alone_a_reason(tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.report.charts import palette
-from bench.report.charts.model import Chart, Gap, Record
+from bench.report.charts.model import Chart, Gap, Record, sections
 from bench.report.charts.parts import DATA, PICK, Specs
 from bench.report.charts.runtime import write_runtime
 from bench.report.charts.stills import still_name, write_stills
 from bench.report.charts.tasks import charts_and_gaps
 from bench.report.site.render import file_name, write_page
+from bench.report.stages import Stages, stages_of
 from bench.schema import ScoreRow
 from bench.store import RunStore
 
@@ -51,7 +52,9 @@ def write_task_pages(
         prefix = f"{task}."
         written += write_stills(charts, out / "charts", prefix)
         place = f"tasks/{file_name(task)}.html"
-        values = page_values(charts, gaps, specs.labels, prefix)
+        told = [(section.label, stages_of(section.main)) for section in sections(rows, task)]
+        changes = [(label, found) for label, found in told if found is not None]
+        values = page_values(charts, gaps, specs.labels, prefix, changes)
         run = store.path.resolve().name
         written.append(
             write_page(out / place, "task.html.j2", root="../", nav=nav, run=run, here=place, task=task, **values)
@@ -59,8 +62,18 @@ def write_task_pages(
     return written
 
 
-def page_values(charts: Sequence[Chart], gaps: Sequence[Gap], labels: Sequence[str], prefix: str) -> dict[str, Any]:
-    """What the template asks for: groups in order, methods with their looks, and all data for the script."""
+def page_values(
+    charts: Sequence[Chart],
+    gaps: Sequence[Gap],
+    labels: Sequence[str],
+    prefix: str,
+    changes: Sequence[tuple[str, Stages]] = (),
+) -> dict[str, Any]:
+    """What the template asks for: groups in order, methods with their looks, and all data for the script.
+
+    Args:
+        changes: what methods' last stages did, with the section's label.
+    """
     numbers: dict[int, int] = {}
     data: list[Any] = []
     told = []
@@ -78,6 +91,7 @@ def page_values(charts: Sequence[Chart], gaps: Sequence[Gap], labels: Sequence[s
     present = {record["method"] for chart in charts for record in chart.records if record.get("kind") != "reference"}
     return {
         "groups": _groups(told, gaps),
+        "changes": changes,
         "methods": _looks(labels, present),
         "payload": {"charts": told, "data": data, "parts": table, "names": {"data": DATA, "pick": PICK}},
         "colors": {"light": list(palette.LIGHT), "dark": list(palette.DARK)},
