@@ -1,4 +1,4 @@
-"""The summarization GAN: what each token is rewarded with, who learns from what, and with which sign."""
+"""The summarization GAN: who learns from what, and with which sign."""
 
 from __future__ import annotations
 
@@ -15,197 +15,15 @@ from torch import Tensor
 
 import baselines.summarization_gan as module
 from baselines.base import Decoding, Diverged
-from baselines.merging import merge
 from baselines.mle import DualAttentionRow
 from baselines.nets.attention import AttentionSeq2Seq
-from baselines.nets.lstm import initialise
-from baselines.nets.triple_rnn import TripleRNN
 from baselines.summarization_gan import Game, SummarizationGAN, build_discriminator, discriminator_loss
 from baselines.training.batches import shifted
-from baselines.training.rollout import Rollouts, Sampled, carried_back, roll_out, sample_with_states
+from baselines.training.rollout import sample_with_states
 from tasks.base import Corpus, Ragged, Split
 from tests.fakes import FakeRun, Interrupted, Saved
-from tests.fresh import fresh_seed
+from tests.summaries import CORPUS, PAD, TINY, articles, drawn, human, lists, players, tiny
 from tests.toys import ToyCodec, conditional_corpus, free_corpus, vocabulary
-
-TINY: dict[str, Any] = {
-    "mle": {
-        "net": {"embedding": 8, "hidden": 8, "encoder": 6, "attention": 6, "readout": 8, "dropout": 0.2},
-        "epochs": 1,
-    },
-    "discriminator": {"hidden": 6},
-    "d_pretrain_steps": 2,
-    "rounds": 3,
-    "d_steps": 2,
-    "batch": 8,
-    "rollouts": 2,
-    "rollout_every": 2,
-    "valid_every": 2,
-}
-CORPUS = conditional_corpus(60)
-PAD = CORPUS.vocab.pad
-NET = TINY["mle"]["net"]
-
-
-def tiny(**settings: Any) -> SummarizationGAN:
-    return SummarizationGAN(SummarizationGAN.Config.model_validate(merge(TINY, settings)))
-
-
-def players(seed: int | None = None, corpus: Corpus = CORPUS, **settings: Any) -> Game:
-    """A game of random networks, in float64; samples often reach the limit and often do not."""
-    method, seed = tiny(**settings), fresh_seed() if seed is None else seed
-    generator = method.build(corpus)
-    assert isinstance(generator.net, AttentionSeq2Seq)
-    initialise(generator.net, "uniform", 1.0, torch.Generator().manual_seed(seed))
-    game = Game(corpus, method.config, generator, FakeRun(seed))
-    for part in (generator, game.discriminator):
-        part.double()
-    with torch.no_grad():
-        for i, parameter in enumerate(game.discriminator.parameters()):
-            parameter.uniform_(-1, 1, generator=torch.Generator().manual_seed(seed + i))
-        game.net.output.bias[0] += 1.0
-    uniforms = game._uniforms
-    game._uniforms = lambda *shape: uniforms(*shape).double()  # type: ignore[method-assign]
-    return game
-
-
-def drawn(game: Game) -> tuple[Sampled, tuple[Tensor, ...], tuple[Tensor, Tensor]]:
-    """Summaries that the generator writes of a batch of articles."""
-    sources = game._source_batch()
-    assert sources is not None
-    game.net.eval()
-    with torch.no_grad():
-        memory = game.net.encode(*sources)
-        return sample_with_states(game.net, memory, game._uniforms(game._time), **game._ends), memory, sources
-
-
-def lists(ids: Tensor, pad: int) -> list[list[int]]:
-    return [[i for i in row if i != pad] for row in ids.tolist()]
-
-
-def articles(game: Game, sources: tuple[Tensor, Tensor]) -> list[list[int]]:
-    pad = game.generator.collator.source_pad
-    assert pad is not None
-    return lists(sources[0], pad)
-
-
-def human(game: Game, article: list[int], summary: list[int]) -> float:
-    """P(human) of one pair alone; nothing is padded."""
-    logit = game.discriminator(torch.tensor([article]), torch.tensor([len(article)]), torch.tensor([summary]))
-    return float(logit.detach().sigmoid())
-
-
-@pytest.mark.parametrize("every", [1, 2, 3])
-def test_each_token_gets_the_mean_word_on_completions_of_what_there_is_then(every: int) -> None:
-    """The same completions, judged one by one with their own article. Tokens between two beginnings that are completed
-    get what the later one gets."""
-    game = players(rollouts=3, rollout_every=every)
-    sampled, memory, sources = drawn(game)
-    later = torch.rand(8, game._time - 1, 3, game._time, dtype=torch.double)
-    game._uniforms = lambda *shape: later  # type: ignore[method-assign]
-    judge, judged = game.judge, []
-    game.judge = lambda *given: (judged.append(len(given[1].tokens)), judge(*given))[1]  # type: ignore[method-assign]
-    rewards = game.rewards(sampled, memory, sources)
-    ends = {name: game._ends[name] for name in ("pad", "eos")}
-    rolled = roll_out(game.net, memory, sampled, later.transpose(0, 1), **ends, every=every)
-    assert sum(judged) == len(rolled.tokens) == 3 * sum(int((sampled.lengths - 1)[i]) // every for i in range(8))
-    texts, completions = articles(game, sources), iter(lists(rolled.tokens, PAD))
-    known: dict[tuple[int, int], float] = {}
-    for t, items in enumerate(rolled.items, 1):
-        for item in items.tolist():
-            known[item, t] = float(np.mean([human(game, texts[item], next(completions)) for _ in range(3)]))
-    expected = torch.zeros_like(rewards)
-    for item, summary in enumerate(lists(sampled.tokens, PAD)):
-        known[item, len(summary)] = human(game, texts[item], summary)
-        for t in range(1, len(summary) + 1):
-            later_on = [k for k in range(t, len(summary) + 1) if k % every == 0 or k == len(summary)]
-            expected[item, t - 1] = known[item, later_on[0]]
-    torch.testing.assert_close(rewards, expected, rtol=0, atol=1e-9)
-    assert (rewards[sampled.tokens == PAD] == 0).all()
-
-
-def test_worth_is_carried_back_from_the_next_place_that_has_one() -> None:
-    lengths, nothing = torch.tensor([7, 3, 4, 1]), math.nan
-    known = torch.full((4, 8), nothing)
-    known[0, 2], known[0, 5], known[0, 6], known[1, 2], known[2, 2], known[2, 3], known[3, 0] = range(1, 8)
-    found = carried_back(known, lengths, 3)
-    assert found.tolist() == [
-        [1, 1, 1, 2, 2, 2, 3, 0],
-        [4, 4, 4, 0, 0, 0, 0, 0],
-        [5, 5, 5, 6, 0, 0, 0, 0],
-        [7, 0, 0, 0, 0, 0, 0, 0],
-    ]
-    assert carried_back(known, lengths, 1) is known
-
-
-def test_a_summary_is_judged_by_its_own_article() -> None:
-    """With the articles moved by one every reward is another, and it is the one of that pair."""
-    game = players()
-    sampled, memory, sources = drawn(game)
-    uniforms = game._uniforms(game._time - 1, 2, game._time)
-    game._uniforms = lambda *shape: uniforms  # type: ignore[method-assign]
-    plain = game.rewards(sampled, memory, sources)
-    moved = (sources[0].roll(1, 0), sources[1].roll(1, 0))
-    other = game.rewards(sampled, memory, moved)  # the same completions, before other articles
-    texts, changed = articles(game, sources), 0
-    for item, summary in enumerate(lists(sampled.tokens, PAD)):
-        assert float(plain[item, len(summary) - 1]) == pytest.approx(human(game, texts[item], summary), abs=1e-9)
-        assert float(other[item, len(summary) - 1]) == pytest.approx(human(game, texts[item - 1], summary), abs=1e-9)
-        if texts[item] != texts[item - 1]:
-            assert (plain[item] != other[item])[: len(summary)].all()
-            changed += 1
-    assert changed >= 4
-
-
-@pytest.mark.parametrize("at_once", [1, 3])
-def test_rewards_do_not_depend_on_how_many_are_rolled_out_together(
-    at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    game = players()
-    sampled, memory, sources = drawn(game)
-    uniforms = game._uniforms(game._time - 1, 2, game._time)
-    game._uniforms = lambda *shape: uniforms  # type: ignore[method-assign]
-    whole = game.rewards(sampled, memory, sources)
-    monkeypatch.setattr(game, "_rows_at_once", lambda *_: at_once)
-    torch.testing.assert_close(game.rewards(sampled, memory, sources), whole, rtol=0, atol=1e-10)
-
-
-def test_long_articles_are_rolled_out_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With every second beginning completed twice as many as there would be."""
-    game = players()
-    memory, lengths = (torch.zeros(8, 50, 10),), torch.full((8,), 4)  # 500 numbers, 2 rollouts of each of 4
-    monkeypatch.setattr("baselines.training.sequence_policy.MEMORY", 8100)
-    assert game._rows_at_once(memory, lengths) == 4
-    monkeypatch.setattr("baselines.training.sequence_policy.MEMORY", 1)
-    assert game._rows_at_once(memory, lengths) == 2
-
-
-def test_an_article_is_read_once_for_all_that_is_made_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    game, read = players(rollouts=5, rollout_every=1), []
-    plain = TripleRNN.read
-    monkeypatch.setattr(
-        TripleRNN, "read", lambda self, ids, lengths: (read.append(len(ids)), plain(self, ids, lengths))[1]
-    )
-    game.generator_step()
-    assert sum(read) == 8
-    read.clear()
-    game.discriminator_step()
-    assert sum(read) == 8
-
-
-def test_a_batch_with_nothing_to_complete_is_judged() -> None:
-    game = players()
-    sampled, memory, sources = drawn(game)
-    ones = Sampled(
-        torch.cat([torch.zeros_like(sampled.tokens[:, :1]), torch.full_like(sampled.tokens[:, 1:], PAD)], 1),
-        torch.ones_like(sampled.lengths),
-        sampled.features,
-        sampled.states,
-    )
-    rewards = game.rewards(ones, memory, sources)
-    assert rewards[:, 0].tolist() == pytest.approx([human(game, text, [0]) for text in articles(game, sources)])
-    assert (rewards[:, 1:] == 0).all()
-    assert Rollouts(sampled.tokens[:0], (), 2).owners.tolist() == []
 
 
 def plain_gradient(
