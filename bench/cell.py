@@ -19,7 +19,7 @@ from baselines.base import Baseline, Diverged, Generator
 from bench import generation
 from bench.config import CellSpec, Settings
 from bench.context import CellRun, Emit, Interrupted, Surroundings, save_weights
-from bench.env import choose_device, device_name, environment, peak_memory_mb, prepare_process
+from bench.env import choose_device, device_name, environment, peak_memory_mb, prepare_process, smallest_as_zero
 from bench.errors import UserError
 from bench.generation import REFERENCE_ROWS
 from bench.registry import baseline_registry, know_metrics, make_task
@@ -144,7 +144,8 @@ def fit(prepared: Prepared, cell: CellStore, around: Surroundings, settings: Set
         return
     run = CellRun(cell.path, around)
     try:
-        generator = prepared.baseline.fit(prepared.corpus, run)
+        with smallest_as_zero():
+            generator = prepared.baseline.fit(prepared.corpus, run)
         save_weights(cell.file("weights.final.safetensors"), generator)
         stages = sorted(path.name.split(".")[1] for path in cell.path.glob("weights.*.safetensors"))
         model = {

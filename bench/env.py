@@ -7,6 +7,8 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,19 +41,31 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def prepare_process(threads: int, deterministic: bool) -> None:
-    """Sets threads and, if asked, the deterministic mode; before any CUDA work.
-
-    Numbers too small for a float's full precision count as 0: a soft argmax is full of them while it sharpens, and a
-    CPU takes ten times as long over it.
-    """
+    """Sets threads and, if asked, the deterministic mode; before any CUDA work."""
     import torch
 
     torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS and cuDNN RNNs read it when CUDA starts
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.benchmark = False
+
+
+@contextmanager
+def smallest_as_zero() -> Iterator[None]:
+    """While training: numbers too small for a float's full precision (subnormal ones) count as 0 on this thread.
+
+    A soft argmax is full of them while it sharpens, and a CPU takes ten times as long over it. Scores are taken
+    outside: their arithmetic is IEEE's.
+    """
+    import torch
+
+    before = float(torch.tensor([torch.finfo(torch.float32).tiny]) * 0.5) == 0.0
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
 
 
 def peak_memory_mb(device: torch.device) -> float:

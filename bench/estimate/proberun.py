@@ -11,6 +11,7 @@ import torch
 
 from baselines.base import Generator, Run, State
 from bench.config import content_hash
+from bench.env import smallest_as_zero
 from bench.estimate.meter import Jump, Meter, OutOfTime
 from bench.estimate.profile import HARD, SLOWED, Shared
 
@@ -98,7 +99,8 @@ class ProbeRun:
         began, result = time.monotonic(), None
         while True:
             try:
-                result = train()
+                with smallest_as_zero():
+                    result = train()
             except Jump:
                 continue
             except OutOfTime:

@@ -7,6 +7,7 @@ with the plain one, a product of one-hot vectors and the table.
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import torch
 from baselines import lstm_gan, textgan
 from baselines.training.gumbel import straight_through
 from baselines.training.relaxed import mix
+from bench.env import smallest_as_zero
 from tests.fakes import FakeRun
 from tests.speed.test_speed_seqgan import BATCH, TIME, VOCAB, in_turn, synthetic_corpus
 
@@ -61,16 +63,13 @@ def test_straight_through_embedding(benchmark: Any) -> None:
 
 @pytest.mark.parametrize("sharpness", [10.0, 20.0, 40.0])
 def test_soft_argmax_without_the_smallest_numbers(benchmark: Any, sharpness: float) -> None:
-    """What `prepare_process` does for a mixture of embeddings: the same with numbers that lack full precision kept."""
+    """What `smallest_as_zero` does for a mixture of embeddings: the same with numbers that lack full precision kept."""
     logits = (1.2 * torch.randn(BATCH, VOCAB, generator=torch.Generator().manual_seed(0))).requires_grad_()
     table = torch.randn(VOCAB, 128, requires_grad=True)
 
     def mixed(flush: bool) -> None:
-        torch.set_flush_denormal(flush)
-        try:
+        with smallest_as_zero() if flush else nullcontext():
             ((logits * sharpness).softmax(-1) @ table).square().sum().backward()
-        finally:
-            torch.set_flush_denormal(False)
 
     def fast() -> None:
         mixed(True)

@@ -1,38 +1,43 @@
-"""What a cell's process is set to."""
+"""What training does with the smallest numbers."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 import torch
 
-from bench.env import prepare_process
+from bench.env import smallest_as_zero
+
+SMALLEST = torch.finfo(torch.float32).tiny
 
 
-@pytest.fixture
-def _as_before() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)
+def halved() -> float:
+    return float(torch.tensor([SMALLEST]) * 0.5)
 
 
-@pytest.mark.usefixtures("_as_before")
-def test_numbers_without_full_precision_count_as_0_and_the_smallest_others_stay() -> None:
-    smallest = torch.finfo(torch.float32).tiny
-    prepare_process(1, deterministic=False)
-    if not torch.set_flush_denormal(True):
-        pytest.skip("this processor keeps them")
-    assert float(torch.tensor([smallest]) * 0.5) == 0.0
-    assert float(torch.tensor([smallest]) * 1.0) == smallest
-    assert torch.get_num_threads() == 1
+def test_numbers_without_full_precision_count_as_0_while_training_alone() -> None:
+    assert halved() == SMALLEST / 2
+    with smallest_as_zero():
+        if halved():
+            pytest.skip("this processor keeps them")
+        assert float(torch.tensor([SMALLEST]) * 1.0) == SMALLEST
+        with smallest_as_zero():
+            assert halved() == 0.0
+        assert halved() == 0.0
+    assert halved() == SMALLEST / 2
+    with pytest.raises(ValueError, match="diverged"), smallest_as_zero():
+        raise ValueError("diverged")
+    assert halved() == SMALLEST / 2
 
 
-@pytest.mark.usefixtures("_as_before")
-def test_a_soft_argmax_is_the_same_to_a_floats_precision() -> None:
-    logits = 20 * torch.randn(64, 500, generator=torch.Generator().manual_seed(0))
-    torch.set_flush_denormal(False)
-    kept = logits.softmax(-1)
-    prepare_process(1, deterministic=False)
-    torch.testing.assert_close(logits.softmax(-1), kept, rtol=1e-6, atol=1e-37)
+def test_a_soft_argmax_and_its_gradient_are_the_same_to_a_floats_precision() -> None:
+    logits = (20 * torch.randn(64, 500, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    table = torch.randn(500, 8, generator=torch.Generator().manual_seed(1))
+
+    def mixed() -> tuple[torch.Tensor, torch.Tensor]:
+        found = logits.softmax(-1) @ table
+        return found.detach(), torch.autograd.grad(found.square().sum(), logits)[0]
+
+    kept = mixed()
+    with smallest_as_zero():
+        for one, other in zip(mixed(), kept, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-30)
