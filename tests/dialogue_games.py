@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from baselines.dialogue_gan import (
     DialogueGAN,
@@ -17,7 +16,6 @@ from baselines.dialogue_gan import (
 )
 from baselines.merging import merge
 from baselines.nets.lstm import RecurrentNet, initialise
-from baselines.training.rollout import Sampled, sample_with_states
 from tasks.base import Corpus
 from tests.dialogues import roughen, verdict
 from tests.fakes import FakeRun
@@ -56,19 +54,6 @@ def players(corpus: Corpus, row: type[DialogueGAN] = DialogueReinforce, seed: in
     uniforms = game._uniforms
     game._uniforms = lambda *shape: uniforms(*shape).double()  # type: ignore[method-assign]
     return game
-
-
-def drawn(game: Game) -> tuple[Sampled, tuple[Tensor, ...], tuple[Tensor, Tensor]]:
-    """Responses that the generator writes to a batch of contexts."""
-    sources = game._source_batch()
-    game.net.eval()
-    with torch.no_grad():
-        memory = game.net.encode(*sources)
-        return sample_with_states(game.net, memory, game._uniforms(game._time), **game._ends), memory, sources
-
-
-def lists(ids: Tensor, pad: int) -> list[list[int]]:
-    return [[i for i in row if i != pad] for row in ids.tolist()]
 
 
 def human(game: Game, source: list[int], response: list[int]) -> float:

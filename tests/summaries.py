@@ -11,10 +11,10 @@ from baselines.merging import merge
 from baselines.nets.attention import AttentionSeq2Seq
 from baselines.nets.lstm import initialise
 from baselines.summarization_gan import Game, SummarizationGAN
-from baselines.training.rollout import Sampled, sample_with_states
 from tasks.base import Corpus
 from tests.fakes import FakeRun
 from tests.fresh import fresh_seed
+from tests.games import lists
 from tests.toys import conditional_corpus
 
 TINY: dict[str, Any] = {
@@ -56,20 +56,6 @@ def players(seed: int | None = None, corpus: Corpus = CORPUS, **settings: Any) -
     uniforms = game._uniforms
     game._uniforms = lambda *shape: uniforms(*shape).double()  # type: ignore[method-assign]
     return game
-
-
-def drawn(game: Game) -> tuple[Sampled, tuple[Tensor, ...], tuple[Tensor, Tensor]]:
-    """Summaries that the generator writes of a batch of articles."""
-    sources = game._source_batch()
-    assert sources is not None
-    game.net.eval()
-    with torch.no_grad():
-        memory = game.net.encode(*sources)
-        return sample_with_states(game.net, memory, game._uniforms(game._time), **game._ends), memory, sources
-
-
-def lists(ids: Tensor, pad: int) -> list[list[int]]:
-    return [[i for i in row if i != pad] for row in ids.tolist()]
 
 
 def articles(game: Game, sources: tuple[Tensor, Tensor]) -> list[list[int]]:

@@ -17,7 +17,7 @@ from tasks.cache import cache_folder
 
 KEPT = 30 * 24 * 3600.0  # seconds until a probe is made anew ...
 KEPT_DISTURBED = 3600.0  # ... and one that other programs disturbed, which tells of that time alone
-FORMAT = 2
+FORMAT = 3
 
 
 def place(spec: CellSpec, settings: Settings, workers: int) -> Path:

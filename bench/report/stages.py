@@ -53,7 +53,7 @@ def stages_of(table: Table) -> Stages | None:
         return None
     columns = [column for column in (*axes, *others) if any(column in changes for _, changes in found)]
     base = _base(table)
-    areas = [_area(line, base) if base is not None else "" for line, _ in found]
+    areas = [_area(line, base) if base is not None else None for line, _ in found]
     held = base.label if base is not None and any(areas) else ""
     heads = [
         "method",
@@ -63,9 +63,9 @@ def stages_of(table: Table) -> Stages | None:
     rows = []
     for (line, changes), area in zip(found, areas, strict=True):
         cells = [_cell(changes.get(column), wording.column_decimals(table, column)) for column in columns]
-        rows.append((_name(line), *cells, *([area or "-"] * bool(held))))
-    seeds = max(len(change.stages[0]) for _, changes in found for change in changes.values())
-    return Stages(tuple(heads), tuple(rows), tuple(_notes(seeds, held)))
+        rows.append((_name(line), *cells, *([_area_cell(area)] * bool(held))))
+    told = [*(change for _, changes in found for change in changes.values()), *(area for area in areas if area)]
+    return Stages(tuple(heads), tuple(rows), tuple(_notes(min(len(change.stages[0]) for change in told), held)))
 
 
 def _name(line: Line) -> str:
@@ -88,10 +88,20 @@ def _cell(change: _Change | None, places: int) -> str:
     return f"{values} ({change.word})" if change.word else values
 
 
+def _area_cell(area: _Change | None) -> str:
+    if area is None:
+        return "-"
+    theirs, own = (_seeds(values, AREA_PLACES) for values in area.stages)
+    return f"{own} against {theirs} ({area.word})"
+
+
 def _notes(seeds: int, base: str) -> list[str]:
+    """`seeds`: the fewest that a word is of."""
     words = "The word is of the last step, where all seeds agree: better, worse, nearer to real text, farther from it"
-    chance = f"; {seeds} seeds agree by chance in one case of {2 ** (seeds - 1)}" if seeds > 1 else ""
-    texts = [f"{words}; {MIXED} where they do not{chance}"]
+    chance = (
+        f"{seeds} seeds agree by chance in one case of {2 ** (seeds - 1)}" if seeds > 1 else "one seed always agrees"
+    )
+    texts = [f"{words}; {MIXED} where they do not; {chance}"]
     if base:
         texts.append(
             f"The area is what samples at all temperatures dominate: quality held against that of {base} at equal "
@@ -148,16 +158,13 @@ def _base(table: Table) -> Line | None:
     return None
 
 
-def _area(line: Line, base: Line) -> str:
-    """Of the lowest order, which is the primary metric's; empty where they share no seed."""
+def _area(line: Line, base: Line) -> _Change | None:
+    """The base's and its own, of the lowest order, which is the primary metric's; None where they share no seed."""
     for column, value in base.values.items():
         if column.metric.startswith(FRONTIER) and column in line.values:
             theirs, own = _shared([value.by_seed, line.values[column].by_seed])
-            if own:
-                word = _word(theirs, own, AREA_PLACES, True, math.nan)
-                return f"{_seeds(own, AREA_PLACES)} against {_seeds(theirs, AREA_PLACES)} ({word})"
-            return ""
-    return ""
+            return _Change((theirs, own), _word(theirs, own, AREA_PLACES, True, math.nan)) if own else None
+    return None
 
 
 def _seeds(values: Sequence[float], places: int) -> str:

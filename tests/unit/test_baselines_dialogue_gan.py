@@ -26,11 +26,12 @@ from baselines.training.batches import shifted
 from baselines.training.mle import MLE_BUDGETS, MLEConfig
 from baselines.training.rollout import Rollouts, Sampled
 from tasks.base import Ragged
-from tests.dialogue_games import ROWS, drawn, lists, players, tiny
+from tests.dialogue_games import ROWS, players, tiny
 from tests.dialogue_games import TINY as TINY
 from tests.dialogues import CORPORA, talk
 from tests.fakes import FakeRun, Interrupted, Saved
 from tests.fresh import fresh_seed
+from tests.games import drawn, lists
 from tests.toys import free_corpus
 
 

@@ -19,9 +19,10 @@ from baselines.dialogue_gan import (
 )
 from baselines.nets.hierarchical import HierarchicalDiscriminator
 from baselines.training.rollout import roll_out
-from tests.dialogue_games import ROWS, drawn, human, lists, players
+from tests.dialogue_games import ROWS, human, players
 from tests.dialogues import CORPORA, discriminator, padded, random_pairs, verdict
 from tests.fresh import fresh_seed
+from tests.games import drawn, lists
 
 
 def test_reinforce_gives_every_token_the_word_on_the_whole() -> None:

@@ -22,7 +22,8 @@ from baselines.training.batches import shifted
 from baselines.training.rollout import sample_with_states
 from tasks.base import Corpus, Ragged, Split
 from tests.fakes import FakeRun, Interrupted, Saved
-from tests.summaries import CORPUS, PAD, TINY, articles, drawn, human, lists, players, tiny
+from tests.games import drawn, lists
+from tests.summaries import CORPUS, PAD, TINY, articles, human, players, tiny
 from tests.toys import ToyCodec, conditional_corpus, free_corpus, vocabulary
 
 

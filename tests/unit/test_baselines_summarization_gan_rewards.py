@@ -10,7 +10,8 @@ import torch
 
 from baselines.nets.triple_rnn import TripleRNN
 from baselines.training.rollout import Rollouts, Sampled, carried_back, roll_out
-from tests.summaries import PAD, articles, drawn, human, lists, players
+from tests.games import drawn, lists
+from tests.summaries import PAD, articles, human, players
 
 
 @pytest.mark.parametrize("every", [1, 2, 3])

@@ -97,6 +97,13 @@ def test_what_two_seeds_are_worth_is_said():
     found = stages_of(the_table([each for each in poetry() if each.seed == 0]))
     assert found is not None
     assert "by chance" not in found.notes[0]
+    assert "one seed always agrees" in found.notes[0]
+    rows = poetry()  # a second method with five seeds: what is said holds for the row with two as well
+    for stage, bleu in (("pretrain", 0.40), ("final", 0.46)):
+        rows += [each for seed in range(5) for each in cell("maskgan", seed, bleu, 0.5, 3.0, stage=stage, **GAN)]
+    found = stages_of(the_table(rows))
+    assert found is not None
+    assert "2 seeds agree by chance in one case of 2" in found.notes[0]
 
 
 def test_text_drawn_otherwise_is_told_of_in_its_own_table():

@@ -12,7 +12,7 @@ from bench.report.charts.model import Chart, Gap, Record, sections
 from bench.report.charts.parts import DATA, PICK, Specs
 from bench.report.charts.runtime import write_runtime
 from bench.report.charts.stills import still_name, write_stills
-from bench.report.charts.tasks import charts_and_gaps
+from bench.report.charts.tasks import charts_of_sections
 from bench.report.site.render import file_name, write_page
 from bench.report.stages import Stages, stages_of
 from bench.schema import ScoreRow
@@ -48,11 +48,12 @@ def write_task_pages(
     written = [write_runtime(out / "assets")]
     specs = Specs(palette.labels_of(rows))
     for task in tasks:
-        charts, gaps = charts_and_gaps(store, rows, task, specs)
+        parts_of_task = sections(rows, task)
+        charts, gaps = charts_of_sections(store, parts_of_task, specs)
         prefix = f"{task}."
         written += write_stills(charts, out / "charts", prefix)
         place = f"tasks/{file_name(task)}.html"
-        told = [(section.label, stages_of(section.main)) for section in sections(rows, task)]
+        told = [(section.label, stages_of(section.main)) for section in parts_of_task]
         changes = [(label, found) for label, found in told if found is not None]
         values = page_values(charts, gaps, specs.labels, prefix, changes)
         run = store.path.resolve().name

@@ -28,10 +28,13 @@ def charts_and_gaps(
     store: RunStore, rows: Sequence[ScoreRow], task: str, specs: parts.Specs | None = None
 ) -> tuple[list[Chart], list[Gap]]:
     """The charts, and what could not be drawn with the reason. `specs` may be shared by the tasks of a run."""
-    specs = specs or parts.Specs(palette.labels_of(rows))
+    return charts_of_sections(store, sections(rows, task), specs or parts.Specs(palette.labels_of(rows)))
+
+
+def charts_of_sections(store: RunStore, found: Sequence[Section], specs: parts.Specs) -> tuple[list[Chart], list[Gap]]:
     charts: list[Chart] = []
     gaps: list[Gap] = []
-    for section in sections(rows, task):
+    for section in found:
         for made, left_out in _of_section(store, section, specs):
             charts += made
             gaps += left_out
