@@ -1,7 +1,7 @@
 """Metrics on bare text, as in `score(Material(samples, references), ["bleu-4", "self-bleu-4"])`."""
 
 from metrics.base import LogProbs, Material, Metric, MetricError, Score, Workspace
-from metrics.scoring import BUILTIN, KNOWN, add, metric, reduce, score
+from metrics.scoring import BUILTIN, KNOWN, add, human, metric, reduce, score
 
 __all__ = [
     "BUILTIN",
@@ -13,6 +13,7 @@ __all__ = [
     "Score",
     "Workspace",
     "add",
+    "human",
     "metric",
     "reduce",
     "score",

@@ -89,6 +89,7 @@ def _judged(talk: Dialogues, item: Ints, reply: Ints, kinds: Bools) -> Floats:
 class Adversarial(Metric):
     """`adver-...`: error, or accuracy, of the evaluator in one scenario; statistics (errors, judged) an item."""
 
+    version = 2  # 1: the evaluator stopped before its minimum, wherever its machine's sums led it
     needs = frozenset({"samples", "sources", "references_by_item"})
     source = "Li et al. 2017, section 4; the evaluator is this suite's"
     blind = "what a logistic regression on words can't see: sense, truth, contradiction; read it with adver-ere"
@@ -128,6 +129,7 @@ class AdverSuc(Adversarial):
     """
 
     summary = "error of an evaluator that tells human from machine replies; 0.5: it can't"
+    human = 0.5
     scenario = staticmethod(human_machine)
 
 

@@ -7,6 +7,7 @@ downloads, or knows a model. A value that can't be computed is NaN with a reason
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -155,6 +156,7 @@ class Metric(ABC):
         needs: the fields of `Material` it can't do without.
         summary: what the value is, in a few words.
         limits: smallest and largest value there can be.
+        human: of text by people, where the definition says it; NaN where it has to be measured.
         unit: of the value; empty for a plain ratio.
         source: who defined it.
         blind: what it can't see.
@@ -165,6 +167,7 @@ class Metric(ABC):
     needs: ClassVar[frozenset[str]] = frozenset({"samples"})
     summary: ClassVar[str] = ""
     limits: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    human: ClassVar[float] = math.nan
     unit: ClassVar[str] = ""
     source: ClassVar[str] = ""
     blind: ClassVar[str] = ""

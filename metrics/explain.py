@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -113,7 +114,7 @@ def about(metric: Metric, higher_is_better: bool | None) -> list[str]:
     low, high = metric.limits
     facts = [
         ("measures", metric.summary),
-        ("better", DIRECTIONS[higher_is_better]),
+        ("better", DIRECTIONS[higher_is_better] + ("" if math.isnan(metric.human) else f", {metric.human:g}")),
         ("range", f"{low:g} to {high:g}{' ' + metric.unit if metric.unit else ''}"),
         ("source", metric.source),
         ("can't see", metric.blind),

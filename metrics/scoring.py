@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -102,6 +103,14 @@ def metric(name: str, registry: Mapping[str, str] = KNOWN) -> Metric:
             f'metric "{name}": {registry[entry]} gives a {type(made).__name__}, not a metrics.base.Metric'
         )
     return made
+
+
+def human(name: str) -> float:
+    """What text by people has by the metric's definition; NaN where that has to be measured or isn't known."""
+    try:
+        return metric(name).human
+    except MetricError:  # of another's results, whose metrics are not here
+        return math.nan
 
 
 def score(

@@ -34,7 +34,7 @@ class Dialogue(Task):
         *("adver-suc", "adver-human-human", "adver-machine-machine", "adver-human-random", "adver-machine-random"),
         *("adver-ere", "length", "unk"),
     )
-    primary = "bleu-2"
+    primary = "adver-suc"
     decodings = ("greedy", "sample@1")
     provenance = Provenance(
         "https://github.com/jfainberg/self_dialogue_corpus (set dialogue_selfdialogue)",

@@ -88,6 +88,10 @@ def is_described(trial: MetricTrial) -> str | None:
     low, high = made.limits
     if not low < high:
         raise CheckFailed(f"limits are {low} and {high}", where, "limits = (smallest, largest value there can be)")
+    if made.human < low or made.human > high:
+        raise CheckFailed(
+            f"human is {made.human}; limits are {low} and {high}", where, "leave it out where it is measured"
+        )
     if made.higher_is_better not in (True, False, None):
         raise CheckFailed(f"higher_is_better is {made.higher_is_better!r}", where, "True, False, or None for neither")
     declared = any("higher_is_better" in vars(cls) or "direction" in vars(cls) for cls in trial.cls.__mro__[:-3])

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import metrics
 from bench.errors import UserError, did_you_mean
 from bench.report.layout import DECODING_FIELDS, NO_SEED, REFERENCE_ROWS, is_failure
 from bench.schema import AXES, ScoreRow
@@ -149,14 +150,14 @@ def _side(rows: Sequence[ScoreRow], real: Mapping[Place, ScoreRow]) -> Side:
 
 
 def _real(row: ScoreRow, real: Mapping[Place, ScoreRow]) -> float:
-    """Of the same measurement, but for how a model was decoded, which real text has not."""
+    """Of the same measurement, but for how a model was decoded, which real text has not; or by definition."""
     place = _place(row)
     for each in (place, Place(place.task, place.split, "", place.metric)):
         if each in real:
             fields = differences(real[each].signature, row.signature)
             if all(name in DECODING_FIELDS and own == "-" for name, (own, _) in fields.items()):
                 return real[each].value
-    return math.nan
+    return metrics.human(row.metric)
 
 
 def differing(first: Subject, second: Subject, place: Place) -> dict[str, tuple[str, str]]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import metrics
 from bench.report.layout import FLOOR_ROWS, TOP_ROWS, Column, Line, Table
 from bench.stats import Comparison, compare, holm
 
@@ -105,8 +106,9 @@ def verdicts(table: Table) -> list[Verdict]:
 
 
 def real_value(table: Table, column: Column) -> float:
-    """What real text has on this column; NaN where there is no such row."""
-    return next((line.mean(column) for line in table.lines if line.baseline == "real"), math.nan)
+    """What real text has on this column, measured or by definition; NaN where neither is known."""
+    measured = next((line.mean(column) for line in table.lines if line.baseline == "real"), math.nan)
+    return metrics.human(column.metric) if math.isnan(measured) else measured
 
 
 def _methods(table: Table) -> list[Line]:

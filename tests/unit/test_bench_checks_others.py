@@ -185,6 +185,10 @@ class TooLarge(Vowels):
     limits = (0.0, 0.1)
 
 
+class Superhuman(Vowels):
+    human = 1.5
+
+
 class LooksAside(Vowels):
     """Its value hangs on references that its signature doesn't name."""
 
@@ -244,6 +248,7 @@ BROKEN_METRICS = [
     (Fragile, "any-text-gives-a-number-or-a-reason", "UnicodeEncodeError"),
     (Unnamed, "signature-names-what-counts", "lacks v|lacks data"),
     (Odd, "is-described", "summary is empty"),
+    (Superhuman, "is-described", r"human is 1\.5; limits are 0\.0 and 1\.0"),
 ]
 
 

@@ -108,6 +108,16 @@ def test_what_passes_from_below_real_text_to_above_it_is_judged_by_distance():
                                                       runs(new, higher_is_better=None) + real))  # fmt: skip
 
 
+@pytest.mark.parametrize(("new", "verdict"), [(0.4, "nearer to real"), (0.1, "further from real")])
+def test_what_people_have_by_definition_is_a_yardstick_without_them(new, verdict):
+    """Adversarial success of .5, from below or above."""
+    about = {"metric": "adver-suc", "signature": "adver-suc|eval:logistic|v:1", "higher_is_better": None}
+    noise = [0.0, 0.001, 0.003]
+    for sign in (-1, 1):
+        base, other = ([0.5 + sign * (0.5 - value + each) for each in noise] for value in (0.25, new))
+        assert only(runs(base, **about), runs(other[::-1], **about)).verdict == verdict
+
+
 def test_real_text_of_another_measurement_is_no_yardstick():
     real = runs([9.0], "real", decoding="", higher_is_better=None, signature="sacrebleu|hyps:10|refs:77|v:1")
     base, new = (runs([v + shift for v in (1.0, 1.01, 0.99)], higher_is_better=None) for shift in (0, 5.001))

@@ -218,7 +218,7 @@ def test_signature_and_global_generators(rng):
     before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
     (result,) = score(material(sources, human, human), ["adver-suc"])
     assert before == (random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
-    expected = "adver-suc|hyps:100|refs:first|eval:logistic|feat:reply12+pairs8+form|l2:2|folds:5|rare:5|tok:space|v:1"
+    expected = "adver-suc|hyps:100|refs:first|eval:logistic|feat:reply12+pairs8+form|l2:2|folds:5|rare:5|tok:space|v:2"
     assert result.signature == expected
 
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from metrics import Material, Workspace, evaluator
+from metrics import Material, Workspace
 from metrics.dialogues import dialogues
-from metrics.evaluator import FOLDS, RARE, Sparse, cross_fitted_errors, fit, loss, minimum
+from metrics.evaluator import FOLDS, RARE, Sparse, cross_fitted_errors, fit, loss
 from metrics.ngrams import Encoder
 from metrics.reply_features import RECURS, WORDS, _neighbours, _Types, features
 from tests.fresh import fresh_seed
@@ -62,8 +62,8 @@ def test_no_overflow_far_from_the_start(rng):
     assert np.isfinite(gradient).all()
 
 
-def test_optimum_against_scipy(rng, monkeypatch):
-    monkeypatch.setattr(evaluator, "TOLERANCE", 1e-8)
+def test_optimum_against_another_method(rng):
+    """BFGS, which never sees our curvature."""
     dense, labels, _ = problem(rng)
     labels[:2] = True, False
     seen = rng.random(40) < 0.8
@@ -73,13 +73,6 @@ def test_optimum_against_scipy(rng, monkeypatch):
     whole = sparse(dense)
     best = minimize(lambda w: loss(w, whole, labels, importance, 1.0), np.zeros(7), jac=True, method="BFGS", tol=1e-10)
     assert fit(whole.only(seen), labels, seen, 1.0) == pytest.approx(best.x, abs=1e-5)
-
-
-def test_minimum_of_a_narrow_valley(monkeypatch):
-    monkeypatch.setattr(evaluator, "TOLERANCE", 1e-9)
-    steep = np.array([1.0, 1e2, 1e4])
-    found = minimum(lambda x: (float(steep @ (x - 1) ** 2 / 2), steep * (x - 1)), np.zeros(3))
-    assert found == pytest.approx(np.ones(3), abs=1e-6)
 
 
 def test_one_kind_alone_teaches_nothing(rng):

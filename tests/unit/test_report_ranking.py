@@ -68,6 +68,22 @@ def test_free_text_is_ordered_by_nearness_to_real_text_and_never_bold():
     assert "Above real text, which is a defect and no merit: BLEU-2: high; BLEU-3: high; Self-BLEU-2: high." in text
 
 
+def test_without_people_in_the_table_a_definition_may_say_what_they_have():
+    """No evaluator tells people's replies from people's: adversarial success of .5, and the nearer to it the better."""
+    about = {"task": "dialogue", "metric": "adver-suc", "signature": "adver-suc|eval:logistic|v:1"}
+    about |= {"higher_is_better": None}
+    values = {"mle": 0.20, "odd": 0.95, "far": 0.01, "near": 0.42, "above": 0.52}
+    rows = [row(**about, baseline=name, seed=seed, value=value + 0.001 * seed)
+            for name, value in values.items() for seed in (0, 1)]  # fmt: skip
+    (table,) = layout.build(rows)
+    assert [line.label for line in judge(table).lines] == ["above", "near", "mle", "odd", "far"]
+    text = render(rows)
+    assert "adver-suc (→ real)" in text
+    assert "| above | *.520" in text
+    (table,) = layout.build([each.model_copy(update={"metric": "adver-human-human"}) for each in rows])
+    assert not judge(table).nearest  # a control ranks no method
+
+
 def test_below_the_entropy_is_lost_diversity_and_never_best():
     rows = oracle(
         {"real": (5.74,), "mle": (9.04, 9.05), "good": (7.0, 7.01), "collapsed": (4.10, 4.11), "uniform": (11.4,)}
