@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,8 +27,6 @@ OF_ITS_OWN = ("data", "fields", "settings", "metrics", "n", "references_field", 
 
 def score_verb(asked: argparse.Namespace) -> int:
     """Scores samples or a checkpoint, or all cells of a run anew; or only says how scoring is done."""
-    # before NumPy is loaded: several threads wait for each other longer than a metric's short sums take
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     know_metrics(asked.plugins or ())
     if asked.samples is None and asked.hf is None:
         return explain_protocol(asked)
