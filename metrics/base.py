@@ -156,7 +156,7 @@ class Metric(ABC):
         needs: the fields of `Material` it can't do without.
         summary: what the value is, in a few words.
         limits: smallest and largest value there can be.
-        human: of text by people, where the definition says it; NaN where it has to be measured.
+        human: of text by people, where neither end is good and the definition says it; NaN where it has to be measured.
         unit: of the value; empty for a plain ratio.
         source: who defined it.
         blind: what it can't see.

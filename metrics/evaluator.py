@@ -22,8 +22,7 @@ STEPS = 200
 TOLERANCE = 1e-5  # of the gradient's length: logits are then right to 1e-6
 TIE = 1e-6  # a logit nearer to 0 than this says nothing
 
-
-Product = Callable[[Floats], Floats]
+Product = Callable[[Floats], Floats]  # a matrix, as what it makes of a vector
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def fit(examples: Sparse, labels: Bools, seen: Bools, l2: float = L2) -> Floats:
         return value, scale * gradient
 
     def bent_at(point: Floats) -> Product:
-        human = 1.0 / (1.0 + np.exp(-examples.times(scale * point)))
+        human = np.exp(-np.logaddexp(0.0, -examples.times(scale * point)))
         weight = importance * human * (1.0 - human)
 
         def bent(direction: Floats) -> Floats:

@@ -157,7 +157,7 @@ def _real(row: ScoreRow, real: Mapping[Place, ScoreRow]) -> float:
             fields = differences(real[each].signature, row.signature)
             if all(name in DECODING_FIELDS and own == "-" for name, (own, _) in fields.items()):
                 return real[each].value
-    return metrics.human(row.metric)
+    return metrics.human(row.metric) if row.higher_is_better is None else math.nan
 
 
 def differing(first: Subject, second: Subject, place: Place) -> dict[str, tuple[str, str]]:

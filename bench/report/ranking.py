@@ -106,9 +106,11 @@ def verdicts(table: Table) -> list[Verdict]:
 
 
 def real_value(table: Table, column: Column) -> float:
-    """What real text has on this column, measured or by definition; NaN where neither is known."""
+    """What real text has on this column, measured or (where neither end is good) by definition; NaN if not known."""
     measured = next((line.mean(column) for line in table.lines if line.baseline == "real"), math.nan)
-    return metrics.human(column.metric) if math.isnan(measured) else measured
+    if math.isnan(measured) and column.higher_is_better is None:
+        return metrics.human(column.metric)
+    return measured
 
 
 def _methods(table: Table) -> list[Line]:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from metrics import Material, Workspace
+from metrics import Material, Workspace, evaluator
 from metrics.dialogues import dialogues
-from metrics.evaluator import FOLDS, RARE, Sparse, cross_fitted_errors, fit, loss
+from metrics.evaluator import FOLDS, RARE, Sparse, cross_fitted_errors, fit, loss, minimum
 from metrics.ngrams import Encoder
 from metrics.reply_features import RECURS, WORDS, _neighbours, _Types, features
 from tests.fresh import fresh_seed
@@ -73,6 +73,36 @@ def test_optimum_against_another_method(rng):
     whole = sparse(dense)
     best = minimize(lambda w: loss(w, whole, labels, importance, 1.0), np.zeros(7), jac=True, method="BFGS", tol=1e-10)
     assert fit(whole.only(seen), labels, seen, 1.0) == pytest.approx(best.x, abs=1e-5)
+
+
+def test_minimum_of_a_narrow_valley(monkeypatch):
+    monkeypatch.setattr(evaluator, "TOLERANCE", 1e-9)
+    steep = np.array([1.0, 1e2, 1e4])
+
+    def valley(x):
+        return float(steep @ (x - 1) ** 2 / 2), steep * (x - 1)
+
+    found = minimum(valley, lambda _: lambda direction: steep * direction, np.zeros(3))
+    assert found == pytest.approx(np.ones(3), abs=1e-6)
+
+
+def test_a_step_too_long_is_shortened():
+    """Newton's own steps from 3 on sqrt(1 + x^2) lead to -27, then ever farther away."""
+
+    def root(x):
+        return float(np.sqrt(1 + x @ x)), x / np.sqrt(1 + x**2)
+
+    found = minimum(root, lambda x: lambda direction: direction * (1 + x**2) ** -1.5, np.array([3.0]))
+    assert found == pytest.approx([0.0], abs=1e-5)
+
+
+def test_the_optimum_is_reached_with_logits_far_beyond_a_floats_exponent(rng):
+    dense, labels, _ = problem(rng)
+    labels[:2] = True, False
+    whole, seen = sparse(1e6 * dense), np.ones(40, np.bool_)
+    with np.errstate(over="raise", invalid="raise"):
+        weights = fit(whole, labels, seen, 1e-6)
+    assert np.isfinite(weights).all()
 
 
 def test_one_kind_alone_teaches_nothing(rng):
