@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from baselines.base import Baseline, BaselineConfig, Decoding, Run
@@ -51,7 +51,7 @@ class DialogueConfig(PolicyConfig):
     # response so far. regs_partial: D, trained on unfinished responses, judges the response so far itself.
     reward: Reward = "reinforce"
     rollouts: PositiveInt = 5  # paper and code: N of regs_mc
-    reward_scale: PositiveFloat = 0.5  # code: Timeslr
+    reward_scale: NonNegativeFloat = 0.5  # code: Timeslr; 0 for a control: the teacher alone moves G
     critic: bool = True  # the baseline is a linear function of the source; without it, `baseline` says which
     critic_rate: PositiveFloat = 5e-4  # code; SGD, ours: Adam moves all of a sum's weights at once and overshoots
     teacher_forcing: bool = True  # the algorithm: after each step of G, one on the human response with reward 1

@@ -18,6 +18,7 @@ from baselines.dialogue_gan import (
     DialogueGAN,
     DialogueRegsMC,
     DialogueRegsPartial,
+    DialogueReinforce,
     Game,
     build_discriminator,
 )
@@ -74,6 +75,16 @@ def test_the_gradient_is_that_of_its_own_samples_less_the_critics_word(
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-6, atol=1e-9)
+
+
+def test_without_a_reward_the_generators_step_has_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a run with `reward_scale` 0 shows what teacher forcing alone does."""
+    game = players(CORPORA["talk"], DialogueReinforce, fresh_seed(), reward_scale=0.0)
+    monkeypatch.setattr(game.g_optimizer, "step", lambda: None)
+    game.generator_step()
+    assert all(not p.grad.any() for p in game.net.parameters() if p.grad is not None)
+    game.teacher_forcing_step()
+    assert any(p.grad.any() for p in game.net.parameters() if p.grad is not None)
 
 
 @pytest.mark.slow

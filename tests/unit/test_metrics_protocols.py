@@ -154,6 +154,10 @@ def test_every_metric_says_what_it_is(name):
     assert [fact.partition(":")[0] for fact in facts] == ["measures", "better", "range", "source", "can't see"]
 
 
+def test_what_people_have_by_definition_is_told():
+    assert "better: nearer to real text is better, 0.5" in about(metric("adver-suc"), None)
+
+
 @pytest.mark.parametrize("name", BUILTIN)
 def test_every_field_of_a_signature_has_words(name):
     log_probs = LogProbs(np.array([-3.0]), np.array([2]), "abc")

@@ -1,0 +1,112 @@
+"""The tables of the methods' pages about translation, summarization and dialogue hold what results/reference holds.
+
+Such a table has a run's name first in its head and then metrics; each row is a method's. Values are of seeds in order,
+before the last stage and after it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from bench.report import read_results
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs" / "methods").glob("*.md"))
+RUNS = {"dialogue": "dialogue"}  # as tables name them -> folder of results/reference
+COLUMNS = {  # as tables name them -> split, decoding, metric, places
+    "adver-suc, sampled": ("test", "sample@1", "adver-suc", 3),
+    "adver-suc, greedy": ("test", "greedy", "adver-suc", 3),
+    "distinct-2, sampled": ("test", "sample@1", "distinct-2", 3),
+    "BLEU-2, greedy": ("test", "greedy", "bleu-2", 3),
+    "NLL-test": ("test", "", "nll-test", 3),
+}
+STAGES = ("untrained", "pretrain", "final")
+
+
+class Told(NamedTuple):
+    run: str
+    method: str
+    column: str
+    text: str
+
+
+@cache
+def values(run: str) -> dict[tuple[str, str, str, str, str], dict[int, float]]:
+    """By method, stage, split, decoding and metric; then by seed."""
+    found: dict[tuple[str, str, str, str, str], dict[int, float]] = {}
+    for row in read_results(ROOT / "results" / "reference" / RUNS[run] / "results.csv"):
+        if row.status == "done" and not math.isnan(row.value):
+            key = (row.baseline, row.stage, row.split, row.decoding, row.metric)
+            found.setdefault(key, {})[row.seed or 0] = row.value
+    return found
+
+
+def measured(run: str, method: str, column: str) -> str:
+    """`a, b → c, d`: two stages of two seeds; `-` where there is no value."""
+    split, decoding, metric, places = COLUMNS[column]
+    keys = ((method, stage, split, decoding, metric) for stage in STAGES)
+    stages = [values(run)[key] for key in keys if key in values(run)]
+    return " → ".join(", ".join(written(by_seed[seed], places) for seed in sorted(by_seed)) for by_seed in stages) or "-"
+
+
+def written(value: float, places: int) -> str:
+    return re.sub(r"^0(?=\.)", "", f"{value:.{places}f}")
+
+
+def tables(page: Path) -> Iterator[Told]:
+    head: list[str] = []
+    for line in page.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.lstrip().startswith("|") else []
+        if not cells:
+            head = []
+        elif cells[0] in RUNS:
+            head = cells
+        elif head and not cells[0].startswith("-"):
+            for column, text in zip(head[1:], cells[1:], strict=True):
+                yield Told(head[0], cells[0].strip("`"), column, text)
+
+
+TOLD = [(page, told) for page in PAGES for told in tables(page)]
+
+
+@pytest.mark.parametrize(("page", "told"), TOLD, ids=[f"{page.stem}-{'-'.join(told[:3])}" for page, told in TOLD])
+def test_a_table_holds_the_runs_value(page: Path, told: Told) -> None:
+    assert told.text == measured(told.run, told.method, told.column)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_every_method_of_a_run_has_a_table(run: str) -> None:
+    """On some method's page, and in the table of all of them."""
+    methods = {method for method, *_ in values(run)}
+    on_pages = {told.method for page, told in TOLD if told.run == run and page.stem != "README"}
+    together = {told.method for page, told in TOLD if told.run == run and page.stem == "README"}
+    assert on_pages == together == methods
+
+
+def prose(page: Path) -> list[str]:
+    """Sentences of what was seen."""
+    _, _, seen = page.read_text(encoding="utf-8").partition("## What was seen\n")
+    lines = [line for line in re.split(r"^## ", seen, flags=re.M)[0].splitlines() if not line.lstrip().startswith("|")]
+    return re.split(r"\n(?=- )|\n\n", "\n".join(lines))
+
+
+@pytest.mark.parametrize("page", sorted({page for page, _ in TOLD}), ids=lambda page: page.stem)
+def test_pairs_of_figures_in_sentences_are_values_of_the_runs(page: Path) -> None:
+    """Of the metrics of the tables, of the methods of the page's tables."""
+    here = {(told.run, told.method) for of, told in TOLD if of == page}
+    known = {
+        each
+        for run, method in here
+        for column in COLUMNS
+        for each in measured(run, method, column).split(" → ")
+    }
+    for paragraph in prose(page):
+        for pair in re.findall(r"(?<![\d.])\d*\.\d{3}, \d*\.\d{3}(?!\d)", paragraph):
+            assert pair in known, f"{page.name}: {pair}"
