@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -274,47 +276,91 @@ def _top_log_probs(net: AutoregressiveNet, features: Tensor, k: int) -> tuple[Te
     return torch.cat([top for top, _ in parts]), torch.cat([tokens for _, tokens in parts])
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """What may answer some sources: the texts, whose each is, and its log-probability [candidates]."""
+
+    ids: Ragged
+    owner: npt.NDArray[np.int64]
+    log_probs: npt.NDArray[np.float64]
+
+
 @torch.no_grad()
-def n_best(net: AutoregressiveNet, memory: Memory, batch: int, limits: Limits, size: int) -> tuple[Ragged, Tensor]:
+def n_best(net: AutoregressiveNet, memory: Memory, batch: int, limits: Limits, size: int) -> Candidates:
     """The `size` most probable of all ended hypotheses that a beam search of that width meets.
 
-    A hypothesis ends with `eos`, or at the length limit. The search ends when no hypothesis still going can get onto
-    its source's list: a sum of log-probabilities only falls.
+    A hypothesis ends with `eos`, or at the length limit. A source's search ends when no hypothesis still going can get
+    onto its list: a sum of log-probabilities only falls.
 
     Returns:
-        The hypotheses, by source and best first, and whose each is [hypotheses], on the CPU. A source may have fewer
-        than `size`, where there are no more.
+        By source and best first. A source may have fewer than `size`, where there are no more.
     """
     device, time_limit = net.output.weight.device, limits.max_length
     repeat = torch.arange(batch, device=device).repeat_interleave(size)
     state, memory = pick(net.initial_state(batch, memory), repeat), pick(memory, repeat)
-    scores = torch.full((batch, size), float("-inf"), device=device)  # sums of log-probabilities of those still going
-    scores[:, 0] = 0.0  # all beams begin alike: one of them is enough
-    ids = torch.zeros(batch, size, time_limit, dtype=torch.int64, device=device)
-    listed, worth = ids.clone(), torch.full_like(scores, float("-inf"))  # the ended ones, best first
-    lengths = torch.zeros(batch, size, dtype=torch.int64, device=device)
+    lists = _Lists(batch, size, time_limit, net.output.weight)
     tokens = torch.full_like(repeat, limits.bos)
     with net.fixed_weights():
         for time in range(time_limit):
             features, state = net.step(tokens, state, memory)
             log_probs, words = _top_log_probs(net, features, min(2 * size, net.vocab_size))
-            totals = (scores.unsqueeze(2) + log_probs.view(batch, size, -1)).flatten(1)
-            found, place = totals.topk(min(2 * size, totals.shape[1]), sorted=True)
-            parents, words = place // log_probs.shape[1], words.view(batch, -1).gather(1, place)
-            longer = _rows_of(ids, parents)
-            longer[:, :, time] = words
-            ends = (words == limits.eos) if limits.eos is not None else torch.zeros_like(words, dtype=torch.bool)
-            ends = ends | (time + 1 == time_limit)
-            worth, kept = torch.cat([worth, found.masked_fill(~ends, float("-inf"))], 1).topk(size, sorted=True)
-            listed = _rows_of(torch.cat([listed, longer], 1), kept)
-            lengths = torch.cat([lengths, torch.full_like(words, time + 1)], 1).gather(1, kept)
-            scores, going = found.masked_fill(ends, float("-inf")).topk(size, sorted=True)
-            ids, tokens = _rows_of(longer, going), words.gather(1, going).flatten()
-            state = pick(state, (parents.gather(1, going) + size * repeat.view(batch, size)).flatten())
-            if (device.type == "cpu" or time % 4 == 3) and bool((worth[:, -1] >= scores[:, 0]).all()):
-                break
-    there = worth.isfinite()
-    return Ragged.from_padded(listed[there].cpu().numpy(), lengths[there].cpu().numpy()), there.nonzero()[:, 0].cpu()
+            tokens, rows = lists.extend(log_probs, words, time, limits.eos)
+            state = pick(state, rows)
+            if device.type == "cpu" or time % 4 == 3:  # on a GPU each look waits for it
+                over = lists.over()
+                if over.all():
+                    break
+                if over.float().mean() > 0.2:
+                    rows = lists.forget(over)
+                    state, memory, tokens = pick(state, rows), pick(memory, rows), tokens[rows]
+    there = lists.worth.isfinite()
+    found = Ragged.from_padded(lists.ids[there].cpu().numpy(), lists.lengths[there].cpu().numpy())
+    return Candidates(found, there.nonzero()[:, 0].cpu().numpy(), lists.worth[there].double().cpu().numpy())
+
+
+class _Lists:
+    """The best that have ended of all sources, best first; and the hypotheses of the sources still searched."""
+
+    def __init__(self, batch: int, size: int, time_limit: int, like: Tensor) -> None:
+        """`like`: of the device and the precision of log-probabilities."""
+        device = like.device
+        self.ids = torch.zeros(batch, size, time_limit, dtype=torch.int64, device=device)
+        self.worth = like.new_full((batch, size), float("-inf"))  # sums of log-probabilities
+        self.lengths = torch.zeros(batch, size, dtype=torch.int64, device=device)
+        self._source = torch.arange(batch, device=device)
+        self._going, self._scores = self.ids.clone(), self.worth.clone()
+        self._scores[:, 0] = 0.0  # all beams begin alike: one of them is enough
+
+    def extend(self, log_probs: Tensor, words: Tensor, time: int, eos: int | None) -> tuple[Tensor, Tensor]:
+        """Makes each hypothesis longer by a token, as `_Beams.extend`, and lists those that end with it."""
+        n, size = self._scores.shape
+        totals = (self._scores.unsqueeze(2) + log_probs.view(n, size, -1)).flatten(1)
+        found, place = totals.topk(min(2 * size, totals.shape[1]), sorted=True)
+        parents, words = place // log_probs.shape[1], words.view(n, -1).gather(1, place)
+        longer = _rows_of(self._going, parents)
+        longer[:, :, time] = words
+        ends = (words == eos) if eos is not None else torch.zeros_like(words, dtype=torch.bool)
+        ends = ends | (time + 1 == self.ids.shape[2])
+        worth = torch.cat([self.worth[self._source], found.masked_fill(~ends, float("-inf"))], 1)
+        lengths = torch.cat([self.lengths[self._source], torch.full_like(words, time + 1)], 1)
+        worth, kept = worth.topk(size, sorted=True)
+        self.ids[self._source] = _rows_of(torch.cat([self.ids[self._source], longer], 1), kept)
+        self.worth[self._source], self.lengths[self._source] = worth, lengths.gather(1, kept)
+        self._scores, going = found.masked_fill(ends, float("-inf")).topk(size, sorted=True)
+        self._going = _rows_of(longer, going)
+        rows = parents.gather(1, going) + size * torch.arange(n, device=words.device).unsqueeze(1)
+        return words.gather(1, going).flatten(), rows.flatten()
+
+    def over(self) -> Tensor:
+        """Of each source still searched whether its list is whole."""
+        return self.worth[self._source, -1] >= self._scores[:, 0]
+
+    def forget(self, over: Tensor) -> Tensor:
+        """Searches no more for the sources named; gives the rows of hypotheses that are left."""
+        keep = (~over).nonzero().squeeze(1)
+        self._source, self._going, self._scores = pick((self._source, self._going, self._scores), keep)
+        size = self._scores.shape[1]
+        return (keep.unsqueeze(1) * size + torch.arange(size, device=keep.device)).flatten()
 
 
 def _rows_of(ids: Tensor, places: Tensor) -> Tensor:

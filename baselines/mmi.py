@@ -17,7 +17,7 @@ import torch
 from pydantic import NonNegativeFloat, PositiveInt
 
 from baselines.base import Baseline, BaselineConfig, CannotDecode, Decoding, Run, State
-from baselines.decoding import n_best
+from baselines.decoding import Candidates, n_best
 from baselines.merging import merge
 from baselines.neural import NeuralGenerator, build_net, evaluating, initialise_net, never
 from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretrain, pretraining_spec, train_mle
@@ -99,20 +99,24 @@ class Reranker(NeuralGenerator):
         """
         if len(sources) == 0:
             return Ragged.from_lists([])
-        found, owner = self._candidates(sources, decoding, rng)
-        return found.take(best_of(self.scores(found, sources.take(owner)), owner))
+        listed = self._candidates(sources, decoding, rng)
+        scores = self.scores(listed.ids, sources.take(listed.owner), listed.log_probs)
+        return listed.ids.take(best_of(scores, listed.owner))
 
-    def scores(self, candidates: Ragged, sources: Ragged) -> npt.NDArray[np.float64]:
-        """log p(T|S) + lambda log p(S|T) + gamma |T| of each candidate, for the source in the same place."""
+    def scores(self, candidates: Ragged, sources: Ragged, forward: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """log p(T|S) + lambda log p(S|T) + gamma |T| of each candidate, for the source in the same place.
+
+        Args:
+            forward: log p(T|S) [candidates].
+        """
         config = self.config
         told = given(sources, self.separator, config)
-        forward = _sums(self.token_log_probs(candidates, sources), candidates)
         backward = _sums(self.inverse.token_log_probs(told, candidates), told)
         total: npt.NDArray[np.float64] = forward + config.backward_weight * backward
         return total + config.length_weight * candidates.lengths
 
-    def _candidates(self, sources: Ragged, decoding: Decoding, rng: torch.Generator) -> tuple[Ragged, Any]:
-        """Candidates in any order, and whose each is."""
+    def _candidates(self, sources: Ragged, decoding: Decoding, rng: torch.Generator) -> Candidates:
+        """Candidates in any order, each with the log-probability that the model itself gives it."""
         config = self.config
         if decoding.coverage:
             raise CannotDecode("candidates are ranked by a score of the method's own, without coverage")
@@ -120,22 +124,28 @@ class Reranker(NeuralGenerator):
             owner = np.repeat(np.arange(len(sources)), config.size)
             temperature = decoding.temperature if decoding.method == "sample" else 1.0
             plain = Decoding("sample", temperature, unknown=decoding.unknown)
-            return super().generate(sources.take(owner), decoding=plain, rng=rng), owner
-        size = config.size if decoding.method == "greedy" else decoding.beam_size
-        return self._lists(sources, size, unknown=decoding.unknown)
+            ids = super().generate(sources.take(owner), decoding=plain, rng=rng)
+        else:
+            size = config.size if decoding.method == "greedy" else decoding.beam_size
+            listed = self._lists(sources, size, unknown=decoding.unknown)
+            if decoding.unknown:
+                return listed
+            ids, owner = listed.ids, listed.owner  # the search knew them with `<unk>` out of the way
+        return Candidates(ids, owner, _sums(self.token_log_probs(ids, sources.take(owner)), ids))
 
-    def _lists(self, sources: Ragged, size: int, *, unknown: bool) -> tuple[Ragged, Any]:
+    def _lists(self, sources: Ragged, size: int, *, unknown: bool) -> Candidates:
         """The N-best lists, found for some sources of about equal length at a time."""
         order, step = np.argsort(sources.lengths, kind="stable"), max(1, self.batch // (4 * size))
-        lists, owners = [], []
+        lists, owners, sums = [], [], []
         with evaluating(self.net), never(self.net, None if unknown else self.unknown):
             for start in range(0, len(order), step):
                 rows = order[start : start + step]
                 memory = self.net.encode(*self.collator.sources(sources.take(rows), self.device))
-                found, owner = n_best(self.net, memory, len(rows), self.limits, size)
-                lists.append(found)
-                owners.append(rows[owner.numpy()])
-        return Ragged.concatenate(lists), np.concatenate(owners)
+                listed = n_best(self.net, memory, len(rows), self.limits, size)
+                lists.append(listed.ids)
+                owners.append(rows[listed.owner])
+                sums.append(listed.log_probs)
+        return Candidates(Ragged.concatenate(lists), np.concatenate(owners), np.concatenate(sums))
 
 
 def pretrain_backward(corpus: Corpus, config: MMIConfig, run: Run) -> State:

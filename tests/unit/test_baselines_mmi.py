@@ -96,7 +96,8 @@ def test_scores_are_the_sum_of_both_log_probabilities_and_the_length(settings: d
     generator = random_reranker(corpus, **settings)
     split = corpus.splits["train"]
     assert split.sources is not None
-    found = generator.scores(split.targets, split.sources)
+    forward = np.add.reduceat(generator.token_log_probs(split.targets, split.sources), split.targets.offsets[:-1])
+    found = generator.scores(split.targets, split.sources, forward)
     told = given(split.sources, 2, config)
     for i in range(5):
         one = (split.targets.take([i]), split.sources.take([i]), told.take([i]))
@@ -121,7 +122,7 @@ def test_a_wide_enough_list_is_all_there_is_by_log_probability() -> None:
     every = every_sequence(3, 4)
     with torch.no_grad():
         memory = net.encode(sources, lengths)
-        found, owner = n_best(net, memory, 2, Limits(3, 0, 4), 40)
+        listed = n_best(net, memory, 2, Limits(3, 0, 4), 40)
         for source in range(2):
             mine = tuple(part[source : source + 1] for part in memory)
             worth = {}
@@ -129,10 +130,12 @@ def test_a_wide_enough_list_is_all_there_is_by_log_probability() -> None:
                 logits = net.output(net(torch.tensor([[3, *row[:-1]]]), mine)).log_softmax(-1)[0]
                 worth[tuple(row)] = float(sum(logits[t, token] for t, token in enumerate(row)))
             best = sorted(worth, key=lambda row: -worth[row])[:40]
-            listed = [tuple(found[i].tolist()) for i in np.flatnonzero(owner.numpy() == source)]
-            assert [worth[row] for row in listed] == pytest.approx([worth[row] for row in best], abs=1e-9)
-            assert len(set(listed)) == len(listed) == min(40, len(every))
-    assert owner.tolist() == sorted(owner.tolist())
+            own = np.flatnonzero(listed.owner == source)
+            texts = [tuple(listed.ids[i].tolist()) for i in own]
+            assert [worth[row] for row in texts] == pytest.approx([worth[row] for row in best], abs=1e-9)
+            assert listed.log_probs[own] == pytest.approx([worth[row] for row in texts], abs=1e-9)
+            assert len(set(texts)) == len(texts) == min(40, len(every))
+    assert listed.owner.tolist() == sorted(listed.owner.tolist())
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
@@ -144,10 +147,11 @@ def test_lists_hold_no_double_and_the_best_that_beam_search_finds(size: int) -> 
     net = generator.net.eval()
     with torch.no_grad():
         memory = net.encode(*generator.collator.sources(sources, generator.device))
-        found, owner = n_best(net, memory, len(sources), generator.limits, size)
+        listed = n_best(net, memory, len(sources), generator.limits, size)
         single = beam_search(net, memory, len(sources), generator.limits, size, 0.0)
-    places = owner.numpy()
+    found, places = listed.ids, listed.owner
     worth = np.add.reduceat(generator.token_log_probs(found, sources.take(places)), found.offsets[:-1])
+    np.testing.assert_allclose(listed.log_probs, worth, atol=1e-4)
     theirs = np.add.reduceat(generator.token_log_probs(single, sources), single.offsets[:-1])
     for source in range(len(sources)):
         mine = np.flatnonzero(places == source)
@@ -168,9 +172,9 @@ def test_lists_of_fixed_length_without_an_end() -> None:
     net = generator.net.eval()
     with torch.no_grad():
         memory = net.encode(*generator.collator.sources(sources, generator.device))
-    found, owner = n_best(net, memory, len(sources), Limits(generator.limits.bos, None, 3), 4)
-    assert set(found.lengths.tolist()) == {3}
-    assert np.bincount(owner.numpy()).tolist() == [4] * len(sources)
+    listed = n_best(net, memory, len(sources), Limits(generator.limits.bos, None, 3), 4)
+    assert set(listed.ids.lengths.tolist()) == {3}
+    assert np.bincount(listed.owner).tolist() == [4] * len(sources)
 
 
 @pytest.mark.parametrize("text", ["greedy", "beam3@0.6", "sample@1", "greedy/no-unk"])
@@ -180,9 +184,12 @@ def test_what_comes_out_is_the_best_of_the_candidates_in_the_sources_order(text:
     assert sources is not None
     decoding = Decoding.parse(text)
     drawn = generator.generate(sources, decoding=decoding, rng=rng())
-    found, owner = generator._candidates(sources, decoding, rng())
+    listed = generator._candidates(sources, decoding, rng())
+    found, owner = listed.ids, listed.owner
     assert len(found) <= len(sources) * {"beam3@0.6": 3}.get(text, 4)
-    scores = generator.scores(found, sources.take(owner))
+    forward = np.add.reduceat(generator.token_log_probs(found, sources.take(owner)), found.offsets[:-1])
+    np.testing.assert_allclose(listed.log_probs, forward, atol=1e-4)
+    scores = generator.scores(found, sources.take(owner), listed.log_probs)
     for source in range(len(sources)):
         mine = np.flatnonzero(owner == source)
         assert drawn[source].tolist() == found[mine[scores[mine].argmax()]].tolist()
@@ -210,8 +217,8 @@ def test_without_a_say_the_backward_network_changes_nothing() -> None:
     sources = CORPUS.splits["test"].sources
     assert sources is not None
     drawn = plain.generate(sources, decoding=Decoding("greedy"), rng=rng())
-    found, owner = plain._candidates(sources, Decoding("greedy"), rng())
-    first = found.take(np.array([np.flatnonzero(owner == i)[0] for i in range(len(sources))]))
+    listed = plain._candidates(sources, Decoding("greedy"), rng())
+    first = listed.ids.take(np.array([np.flatnonzero(listed.owner == i)[0] for i in range(len(sources))]))
     worth = [np.add.reduceat(plain.token_log_probs(x, sources), x.offsets[:-1]) for x in (drawn, first)]
     np.testing.assert_allclose(worth[0], worth[1], atol=1e-4)
     other = heard.generate(sources, decoding=Decoding("greedy"), rng=rng())

@@ -53,7 +53,9 @@ def measured(run: str, method: str, column: str) -> str:
     split, decoding, metric, places = COLUMNS[column]
     keys = ((method, stage, split, decoding, metric) for stage in STAGES)
     stages = [values(run)[key] for key in keys if key in values(run)]
-    return " → ".join(", ".join(written(by_seed[seed], places) for seed in sorted(by_seed)) for by_seed in stages) or "-"
+    return (
+        " → ".join(", ".join(written(by_seed[seed], places) for seed in sorted(by_seed)) for by_seed in stages) or "-"
+    )
 
 
 def written(value: float, places: int) -> str:
@@ -101,12 +103,7 @@ def prose(page: Path) -> list[str]:
 def test_pairs_of_figures_in_sentences_are_values_of_the_runs(page: Path) -> None:
     """Of the metrics of the tables, of the methods of the page's tables."""
     here = {(told.run, told.method) for of, told in TOLD if of == page}
-    known = {
-        each
-        for run, method in here
-        for column in COLUMNS
-        for each in measured(run, method, column).split(" → ")
-    }
+    known = {each for run, method in here for column in COLUMNS for each in measured(run, method, column).split(" → ")}
     for paragraph in prose(page):
         for pair in re.findall(r"(?<![\d.])\d*\.\d{3}, \d*\.\d{3}(?!\d)", paragraph):
             assert pair in known, f"{page.name}: {pair}"
