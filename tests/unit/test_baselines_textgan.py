@@ -175,17 +175,18 @@ def valid_share(generator: LatentGenerator) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_it_improves_its_start(seed: int) -> None:
+    """Slowly: at three times the rate some seeds end below their start, other ones on each kind of processor."""
     settings = {
-        "mle": {"net": {"embedding": 16, "hidden": 16, "dropout": 0.0}, "learning_rate": 0.01, "epochs": 2},
+        "mle": {"net": {"embedding": 16, "hidden": 16, "dropout": 0.0}, "learning_rate": 0.01, "epochs": 1},
         "discriminator": {"embedding": 16, "widths": (2, 3, 4), "filters": (16, 16, 16), "hidden": 16, "recovery": 16},
-        "rounds": 150,
+        "rounds": 300,
         "d_pretrain_steps": 0,
         "batch": 64,
-        "g_learning_rate": 3e-3,
+        "g_learning_rate": 1e-3,
         "d_learning_rate": 1e-3,
         "sigma": 4.0,
         "sharpness_start": 3.0,
-        "sharpness": 100.0,
+        "sharpness": 20.0,
     }
     corpus, run, method = free_corpus(400, fixed_length=6), FakeRun(seed, save=False), tiny(**settings)
     generator, start = method.fit(corpus, run), method.build(corpus)
