@@ -96,13 +96,20 @@ def test_a_step_too_long_is_shortened():
     assert found == pytest.approx([0.0], abs=1e-5)
 
 
-def test_the_optimum_is_reached_with_logits_far_beyond_a_floats_exponent(rng):
+def test_a_row_far_beyond_a_floats_exponent_moves_nothing(rng):
+    """Its logit is some thousands below 0, as its label says: the optimum is that of the other rows."""
     dense, labels, _ = problem(rng)
-    labels[:2] = True, False
-    whole, seen = sparse(1e6 * dense), np.ones(40, np.bool_)
+    labels[:3] = False, True, False
+    usual = fit(sparse(dense), labels, np.ones(40, np.bool_), 1.0)
+    dense[0] = -5e3 * usual / (usual @ usual)
+    whole = sparse(dense)
     with np.errstate(over="raise", invalid="raise"):
-        weights = fit(whole, labels, seen, 1e-6)
-    assert np.isfinite(weights).all()
+        found = fit(whole, labels, np.ones(40, np.bool_), 1.0)
+    assert whole.times(found)[0] < -1e3
+    count = np.array([(~labels).sum(), labels.sum()])
+    others = np.where(np.arange(40) > 0, (40 / (2 * count))[labels.astype(int)], 0.0)
+    best = minimize(lambda w: loss(w, whole, labels, others, 1.0), np.zeros(7), jac=True, method="BFGS", tol=1e-10)
+    assert found == pytest.approx(best.x, abs=0.02)
 
 
 def test_one_kind_alone_teaches_nothing(rng):
