@@ -6,19 +6,16 @@ before the last stage and after it.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from bench.report import read_results
+from tests.reference_values import METHODS, STAGES, Key, in_order, values
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs" / "methods").glob("*.md"))
+PAGES = sorted(METHODS.glob("*.md"))
 CONTROLS = {"dialogue, no reward": "dialogue-teacher"}
 RUNS = {"dialogue": "dialogue"} | CONTROLS  # as tables name them -> folder of results/reference
 COLUMNS = {  # as tables name them -> split, decoding, metric, places
@@ -28,7 +25,6 @@ COLUMNS = {  # as tables name them -> split, decoding, metric, places
     "BLEU-2, greedy": ("test", "greedy", "bleu-2", 3),
     "NLL-test": ("test", "", "nll-test", 3),
 }
-STAGES = ("untrained", "pretrain", "final")
 
 
 class Told(NamedTuple):
@@ -38,29 +34,12 @@ class Told(NamedTuple):
     text: str
 
 
-@cache
-def values(run: str) -> dict[tuple[str, str, str, str, str], dict[int, float]]:
-    """By method, stage, split, decoding and metric; then by seed."""
-    found: dict[tuple[str, str, str, str, str], dict[int, float]] = {}
-    for row in read_results(ROOT / "results" / "reference" / RUNS[run] / "results.csv"):
-        if row.status == "done" and not math.isnan(row.value):
-            key = (row.baseline, row.stage, row.split, row.decoding, row.metric)
-            found.setdefault(key, {})[row.seed or 0] = row.value
-    return found
-
-
 def measured(run: str, method: str, column: str) -> str:
     """`a, b → c, d`: two stages of two seeds; `-` where there is no value."""
     split, decoding, metric, places = COLUMNS[column]
-    keys = ((method, stage, split, decoding, metric) for stage in STAGES)
-    stages = [values(run)[key] for key in keys if key in values(run)]
-    return (
-        " → ".join(", ".join(written(by_seed[seed], places) for seed in sorted(by_seed)) for by_seed in stages) or "-"
-    )
-
-
-def written(value: float, places: int) -> str:
-    return re.sub(r"^0(?=\.)", "", f"{value:.{places}f}")
+    keys = (Key("dialogue", method, stage, split, decoding, metric) for stage in STAGES)
+    stages = [values(RUNS[run])[key] for key in keys if key in values(RUNS[run])]
+    return " → ".join(in_order(by_seed, places) for by_seed in stages) or "-"
 
 
 def tables(page: Path) -> Iterator[Told]:
@@ -87,7 +66,7 @@ def test_a_table_holds_the_runs_value(page: Path, told: Told) -> None:
 @pytest.mark.parametrize("run", RUNS)
 def test_every_method_of_a_run_has_a_table(run: str) -> None:
     """On some method's page, and in the table of all of them if the run is no control."""
-    methods = {method for method, *_ in values(run)}
+    methods = {key.method for key in values(RUNS[run])}
     on_pages = {told.method for page, told in TOLD if told.run == run and page.stem != "README"}
     together = {told.method for page, told in TOLD if told.run == run and page.stem == "README"}
     assert on_pages == methods

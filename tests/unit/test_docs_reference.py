@@ -3,20 +3,15 @@ of figures in their sentences."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-from bench.report import read_results
+from tests.reference_values import METHODS, STAGES, Key, in_order, values
 
-ROOT = Path(__file__).parents[2]
-PAGES = ROOT / "docs" / "methods"
-RUN = ROOT / "results" / "reference" / "free" / "results.csv"
-METHODS = [  # pages; that of lstm_gan tells of lstm_gan_reinforce as well
+PAGES = [  # pages; that of lstm_gan tells of lstm_gan_reinforce as well
     "ngram",
     "nnlm",
     "gpt",
@@ -38,38 +33,27 @@ METRICS = {
     "reverse LM": "reverse-lm",
     "area of the frontier": "frontier-area-2",
 }
-STAGES = ("untrained", "pretrain", "maskmle", "final")
-Key = tuple[str, str, str, str, str]  # task, method, stage, decoding, metric
 
 
 @cache
-def values() -> dict[Key, str]:
-    """Seeds in order, as the pages write them."""
-    found: dict[Key, dict[int, float]] = {}
-    for row in read_results(RUN):
-        if row.status == "done" and not math.isnan(row.value):
-            key = (row.task, row.baseline, row.stage, row.decoding, row.metric)
-            found.setdefault(key, {})[row.seed or 0] = row.value
-    return {key: ", ".join(written(by_seed[seed]) for seed in sorted(by_seed)) for key, by_seed in found.items()}
-
-
-def written(value: float) -> str:
-    return re.sub(r"^0(?=\.)", "", f"{value:.3f}")
+def told_values() -> dict[Key, str]:
+    """Of the run of free text, as the pages write them."""
+    return {key: in_order(by_seed) for key, by_seed in values("free").items()}
 
 
 def told(task: str, method: str, metric: str, stages: tuple[str, ...] = STAGES) -> str:
     """By stage, at T = 1 where text was drawn; `-` where there is none."""
     at = [
-        values()[key]
+        told_values()[key]
         for stage in stages
         for decoding in ("sample@1", "")
-        if (key := (task, method, stage, decoding, metric)) in values()
+        if (key := Key(task, method, stage, "test", decoding, metric)) in told_values()
     ]
     return " → ".join(at) or "-"
 
 
 def seen(page: str) -> str:
-    text = (PAGES / f"{page}.md").read_text(encoding="utf-8")
+    text = (METHODS / f"{page}.md").read_text(encoding="utf-8")
     return re.split(r"^## ", text.split("## What was seen\n")[1], flags=re.M)[0].split("Seen on the way")[0]
 
 
@@ -83,7 +67,7 @@ def rows(page: str) -> Iterator[tuple[str, list[str]]]:
             yield method, cells
 
 
-@pytest.mark.parametrize("page", METHODS)
+@pytest.mark.parametrize("page", PAGES)
 def test_the_tables_hold_the_runs_values(page: str) -> None:
     found = list(rows(page))
     assert len(found) >= 13
@@ -99,7 +83,7 @@ def test_the_tables_hold_the_runs_values(page: str) -> None:
     assert tasks == {(method, task) for method, _ in tasks for task in ("oracle", "captions", "poetry", "speech")}
 
 
-@pytest.mark.parametrize("page", METHODS)
+@pytest.mark.parametrize("page", PAGES)
 def test_pairs_of_figures_in_sentences_are_values_of_the_run(page: str) -> None:
     """Those of two seeds, to three places; a change is told with both its ends. Of the metrics of the tables, and of
     the page's own methods, the likelihood rows and what the paragraph names."""
@@ -107,16 +91,14 @@ def test_pairs_of_figures_in_sentences_are_values_of_the_run(page: str) -> None:
         prose = " ".join(line for line in paragraph.splitlines() if not line.startswith("|"))
         methods = {page, "mle", "tuned_mle", "real", *re.findall(r"\w+", prose)}
         known = {
-            value
-            for (_, method, _, _, metric), value in values().items()
-            if method in methods and metric in METRICS.values()
+            value for key, value in told_values().items() if key.method in methods and key.metric in METRICS.values()
         }
         for pair in re.findall(r"(?<![\d.])\d*\.\d{3}, \d*\.\d{3}(?!\d)", prose):
             assert pair in known, f"{page}: {pair}"
 
 
 def test_the_table_of_all_methods_holds_the_runs_values() -> None:
-    text = (PAGES / "README.md").read_text(encoding="utf-8").split("### What they did\n")[1].split("\n## ")[0]
+    text = (METHODS / "README.md").read_text(encoding="utf-8").split("### What they did\n")[1].split("\n## ")[0]
     found = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:3] == "| `"]
     assert len(found) == 9
     for name, start, *areas in found:
