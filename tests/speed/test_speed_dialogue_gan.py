@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from baselines.base import Decoding
+from baselines.decoding import Candidates, _Lists
 from baselines.dialogue_gan import (
     DialogueConfig,
     DialogueGAN,
@@ -25,7 +26,7 @@ from baselines.dialogue_gan import (
     Game,
     build_discriminator,
 )
-from baselines.mmi import MMI, MMIConfig
+from baselines.mmi import MMI, MMIConfig, _sums
 from baselines.neural import NeuralGenerator
 from tasks.base import Corpus, Ragged, Split
 from tests.fakes import FakeRun
@@ -66,6 +67,16 @@ def ending(generator: NeuralGenerator) -> None:
     """An untrained network that ends its responses after about as many words as people."""
     with torch.no_grad():
         generator.net.output.bias[0] = math.log(VOCAB / ANSWER)
+
+
+def talking(generator: NeuralGenerator) -> None:
+    """An untrained network with opinions: few words are likely, which ones differs by place and by context."""
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        output = generator.net.output
+        output.weight.copy_(torch.randn(output.weight.shape, generator=rng))
+        output.bias.copy_(-torch.arange(1, len(output.bias) + 1).log())
+        output.bias[0] = -1.0  # lists of about 7 tokens, the longest of which are 40
 
 
 @pytest.mark.parametrize("row", [DialogueReinforce, DialogueRegsPartial, DialogueRegsMC])
@@ -128,3 +139,30 @@ def test_reranking(benchmark: Any) -> None:
     work = lambda: seconds(lambda: generator.generate(sources, decoding=Decoding("greedy"), rng=rng))  # noqa: E731
     whole = benchmark.pedantic(work, rounds=1)
     print(f"\n64 contexts: greedy {greedy:.3g} s, lists {lists:.3g} s, lists and reranking {whole:.3g} s")
+
+
+def test_lists(benchmark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 256 contexts with their scores; the reference searches on for all until all are done, and asks the network
+    for log p(T|S) of what it found."""
+    corpus = chat(256)
+    generator = MMI(MMIConfig.model_validate(MMI.preset("small", "dialogue", "conditional"))).build(corpus)
+    talking(generator)
+    sources = corpus.splits["train"].sources
+    assert sources is not None
+
+    def ours() -> Candidates:
+        return generator._lists(sources, 10, unknown=True)
+
+    def reference() -> tuple[Candidates, np.ndarray]:
+        with monkeypatch.context() as patch:
+            over = _Lists.over
+            patch.setattr(_Lists, "over", lambda self: over(self) & over(self).all())
+            found = ours()
+        return found, _sums(generator.token_log_probs(found.ids, sources.take(found.owner)), found.ids)
+
+    mine, (theirs, log_probs) = ours(), reference()
+    assert np.array_equal(mine.ids.flat, theirs.ids.flat) and np.array_equal(mine.ids.offsets, theirs.ids.offsets)
+    np.testing.assert_allclose(mine.log_probs, log_probs, rtol=1e-4, atol=1e-4)
+    slow = seconds(reference)
+    fast = benchmark.pedantic(lambda: seconds(ours), rounds=2)
+    print(f"\n256 contexts, {mine.ids.lengths.mean():.1f} tokens: reference {slow:.3g} s, ratio {slow / fast:.3g}")

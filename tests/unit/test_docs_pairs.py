@@ -16,15 +16,14 @@ import pytest
 from tests.reference_values import METHODS, STAGES, Key, in_order, values
 
 PAGES = sorted(METHODS.glob("*.md"))
-CONTROLS = {"dialogue, no reward": "dialogue-teacher"}
-RUNS = {"dialogue": "dialogue"} | CONTROLS  # as tables name them -> folder of results/reference
-COLUMNS = {  # as tables name them -> split, decoding, metric, places
-    "adver-suc, sampled": ("test", "sample@1", "adver-suc", 3),
-    "adver-suc, greedy": ("test", "greedy", "adver-suc", 3),
-    "distinct-2, sampled": ("test", "sample@1", "distinct-2", 3),
-    "BLEU-2, greedy": ("test", "greedy", "bleu-2", 3),
-    "NLL-test": ("test", "", "nll-test", 3),
-}
+
+
+class Run(NamedTuple):
+    task: str
+    folder: str
+    """Of results/reference."""
+    control: bool = False
+    """Of one method's page only, not of the table of all methods."""
 
 
 class Told(NamedTuple):
@@ -34,11 +33,25 @@ class Told(NamedTuple):
     text: str
 
 
+RUNS = {  # as tables name them
+    "dialogue": Run("dialogue", "dialogue"),
+    "dialogue, no reward": Run("dialogue", "dialogue-teacher", control=True),
+}
+COLUMNS = {  # as tables name them -> split, decoding, metric, places
+    "adver-suc, sampled": ("test", "sample@1", "adver-suc", 3),
+    "adver-suc, greedy": ("test", "greedy", "adver-suc", 3),
+    "distinct-2, sampled": ("test", "sample@1", "distinct-2", 3),
+    "BLEU-2, greedy": ("test", "greedy", "bleu-2", 3),
+    "NLL-test": ("test", "", "nll-test", 3),
+}
+
+
 def measured(run: str, method: str, column: str) -> str:
     """`a, b → c, d`: two stages of two seeds; `-` where there is no value."""
     split, decoding, metric, places = COLUMNS[column]
-    keys = (Key("dialogue", method, stage, split, decoding, metric) for stage in STAGES)
-    stages = [values(RUNS[run])[key] for key in keys if key in values(RUNS[run])]
+    task, folder, _ = RUNS[run]
+    keys = (Key(task, method, stage, split, decoding, metric) for stage in STAGES)
+    stages = [values(folder)[key] for key in keys if key in values(folder)]
     return " → ".join(in_order(by_seed, places) for by_seed in stages) or "-"
 
 
@@ -66,11 +79,11 @@ def test_a_table_holds_the_runs_value(page: Path, told: Told) -> None:
 @pytest.mark.parametrize("run", RUNS)
 def test_every_method_of_a_run_has_a_table(run: str) -> None:
     """On some method's page, and in the table of all of them if the run is no control."""
-    methods = {key.method for key in values(RUNS[run])}
+    methods = {key.method for key in values(RUNS[run].folder)}
     on_pages = {told.method for page, told in TOLD if told.run == run and page.stem != "README"}
     together = {told.method for page, told in TOLD if told.run == run and page.stem == "README"}
     assert on_pages == methods
-    assert together == (set() if run in CONTROLS else methods)
+    assert together == (set() if RUNS[run].control else methods)
 
 
 def prose(page: Path) -> list[str]:
@@ -86,5 +99,5 @@ def test_pairs_of_figures_in_sentences_are_values_of_the_runs(page: Path) -> Non
     here = {(told.run, told.method) for of, told in TOLD if of == page}
     known = {each for run, method in here for column in COLUMNS for each in measured(run, method, column).split(" → ")}
     for paragraph in prose(page):
-        for pair in re.findall(r"(?<![\d.])\d*\.\d{3}, \d*\.\d{3}(?!\d)", paragraph):
+        for pair in re.findall(r"(?<![\d.])\d*\.\d{2,3}, \d*\.\d{2,3}(?!\d)", paragraph):
             assert pair in known, f"{page.name}: {pair}"
