@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from bench import __version__
 
@@ -24,8 +24,18 @@ examples:
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is likely meant by words that stand alone."""
+
+    def error(self, message: str) -> NoReturn:
+        beginning, _, words = message.partition("unrecognized arguments: ")
+        if not beginning and words and not words.startswith("-"):
+            message += "\nThe names of a list are parted by commas, without blanks: --baselines mle,seqgan."
+        super().error(message)
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="run_bench.py",
         description="Trains text generators beside honest MLE baselines, scores them, and makes tables.",
         epilog=EPILOG,

@@ -169,7 +169,8 @@ def read_grid(path: str | Path, overrides: Mapping[str, Any]) -> Grid:
         file = GRIDS / f"{path}.toml"
     if not file.is_file():
         known = ", ".join(sorted(grid.stem for grid in GRIDS.glob("*.toml")))
-        raise UserError(f"no grid file {path}. Give a TOML file, or one of: {known}.")
+        listed = "" if Path(path).suffix else " The names of a list are parted by commas, as --baselines mle,seqgan."
+        raise UserError(f"no grid file {path}. Give a TOML file, or one of: {known}.{listed}")
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:

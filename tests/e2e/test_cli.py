@@ -46,6 +46,20 @@ def test_a_mistake_in_a_process_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
+    "words", [["run", "real", "--baselines", "mle", "seqgan"], ["run", "--tasks", "poetry", "speech", "captions"]]
+)
+def test_a_list_with_blanks_is_told_of_commas(words: list[str]) -> None:
+    code, text = gantlet(*words)
+    assert code == 2
+    assert "parted by commas, without blanks: --baselines mle,seqgan" in text
+
+
+def test_an_unknown_flag_is_not_told_of_commas() -> None:
+    code, text = gantlet("run", "--no-such-flag")
+    assert (code, "commas" in text) == (2, False)
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["run", "--tasks", "poerty"], 'no task "poerty". Did you mean poetry?'),
@@ -53,6 +67,7 @@ def test_a_mistake_in_a_process_of_its_own() -> None:
         (["run", "--tasks", "poetry", "--data", "no/such/folder"], "no/such/folder"),
         (["run", "--tasks", "poetry", "--set", "mle.epochz=3"], 'mle has no setting "epochz". Did you mean epochs?'),
         (["run", "nothing.toml"], "no grid file nothing.toml"),
+        (["run", "--baselines", "mle", "seqgan"], "names of a list are parted by commas, as --baselines mle,seqgan"),
         (["run", "--tasks", "poetry", "--plugin", "none.py"], "plugin none.py: no such file"),
         (["score", "none.txt", "--task", "poetry"], "none.txt: no such file"),
         (["report", "nowhere"], "nowhere is not a run directory"),

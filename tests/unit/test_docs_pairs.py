@@ -35,6 +35,7 @@ class Told(NamedTuple):
 
 RUNS = {  # as tables name them
     "dialogue": Run("dialogue", "dialogue"),
+    "arXiv": Run("summarization", "summarization"),
     "dialogue, no reward": Run("dialogue", "dialogue-teacher", control=True),
 }
 COLUMNS = {  # as tables name them -> split, decoding, metric, places
@@ -42,6 +43,10 @@ COLUMNS = {  # as tables name them -> split, decoding, metric, places
     "adver-suc, greedy": ("test", "greedy", "adver-suc", 3),
     "distinct-2, sampled": ("test", "sample@1", "distinct-2", 3),
     "BLEU-2, greedy": ("test", "greedy", "bleu-2", 3),
+    "ROUGE-1, greedy": ("test", "greedy", "rouge-1", 3),
+    "ROUGE-L, greedy": ("test", "greedy", "rouge-l", 3),
+    "ROUGE-1, beam": ("test", "beam4@1/no-unk", "rouge-1", 3),
+    "ROUGE-2, beam": ("test", "beam4@1/no-unk", "rouge-2", 3),
     "NLL-test": ("test", "", "nll-test", 3),
 }
 
