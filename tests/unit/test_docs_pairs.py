@@ -36,6 +36,7 @@ class Told(NamedTuple):
 RUNS = {  # as tables name them
     "dialogue": Run("dialogue", "dialogue"),
     "arXiv": Run("summarization", "summarization"),
+    "SciTLDR": Run("summarization", "scitldr"),
     "dialogue, no reward": Run("dialogue", "dialogue-teacher", control=True),
 }
 COLUMNS = {  # as tables name them -> split, decoding, metric, places
