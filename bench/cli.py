@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from bench import __version__
+from bench.errors import LISTS, UserError
 
 EPILOG = """\
 examples:
@@ -30,7 +31,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         beginning, _, words = message.partition("unrecognized arguments: ")
         if not beginning and words and not words.startswith("-"):
-            message += "\nThe names of a list are parted by commas, without blanks: --baselines mle,seqgan."
+            message += f"\n{LISTS}"
         super().error(message)
 
 
@@ -257,7 +258,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if asked.verb is None:
         parser().print_help()
         return 2
-    from bench.errors import UserError
     from metrics.base import MetricError
     from tasks.base import DataError
 

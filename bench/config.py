@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from baselines.merging import merge
-from bench.errors import UserError, complaint
+from bench.errors import NoSuchGrid, UserError, complaint
 
 GRIDS = Path(__file__).parent / "grids"
 MAX_SAMPLES = 10_000  # protocol gantlet-1: free tasks, at most
@@ -169,8 +169,7 @@ def read_grid(path: str | Path, overrides: Mapping[str, Any]) -> Grid:
         file = GRIDS / f"{path}.toml"
     if not file.is_file():
         known = ", ".join(sorted(grid.stem for grid in GRIDS.glob("*.toml")))
-        listed = "" if Path(path).suffix else " The names of a list are parted by commas, as --baselines mle,seqgan."
-        raise UserError(f"no grid file {path}. Give a TOML file, or one of: {known}.{listed}")
+        raise NoSuchGrid(f"no grid file {path}. Give a TOML file, or one of: {known}.")
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:

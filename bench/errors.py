@@ -14,6 +14,13 @@ class UserError(Exception):
     """What is wrong, where, and what to do."""
 
 
+class NoSuchGrid(UserError):
+    """A name that is neither a file nor a grid of the suite."""
+
+
+LISTS = "The names of a list are parted by commas, without blanks: --baselines mle,seqgan."  # said of words left over
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """` Did you mean poetry?`, or the list of what there is when nothing is near."""
     names = sorted(known)

@@ -17,7 +17,7 @@ from typing import Any
 
 from bench import __version__
 from bench.config import Grid, Settings, fields_of, make_grid, parse_settings, read_grid
-from bench.errors import UserError
+from bench.errors import LISTS, NoSuchGrid, UserError
 from bench.plan import PlannedCell, TaskPlan, check_names, resolve_budget, resolve_data
 from bench.plugins import load_things
 from bench.registry import task_registry
@@ -90,7 +90,12 @@ def grid_of(asked: argparse.Namespace) -> Grid:
     """The grid of a `run`: a file or the quickstart, with the flags over it."""
     given = {name: getattr(asked, name) for name in FLAGS}
     given |= {"settings": parse_settings(asked.settings), "fields": fields_of(asked.fields) or None}
-    return grid_with(asked.grid, given, asked.against)
+    try:
+        return grid_with(asked.grid, given, asked.against)
+    except NoSuchGrid as mistake:
+        if Path(asked.grid).suffix:
+            raise
+        raise UserError(f"{mistake} {LISTS}") from None
 
 
 def grid_with(grid: str | None, given: Mapping[str, Any], against: Sequence[str] | None) -> Grid:

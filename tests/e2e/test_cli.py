@@ -67,7 +67,7 @@ def test_an_unknown_flag_is_not_told_of_commas() -> None:
         (["run", "--tasks", "poetry", "--data", "no/such/folder"], "no/such/folder"),
         (["run", "--tasks", "poetry", "--set", "mle.epochz=3"], 'mle has no setting "epochz". Did you mean epochs?'),
         (["run", "nothing.toml"], "no grid file nothing.toml"),
-        (["run", "--baselines", "mle", "seqgan"], "names of a list are parted by commas, as --baselines mle,seqgan"),
+        (["run", "--baselines", "mle", "seqgan"], "parted by commas, without blanks: --baselines mle,seqgan"),
         (["run", "--tasks", "poetry", "--plugin", "none.py"], "plugin none.py: no such file"),
         (["score", "none.txt", "--task", "poetry"], "none.txt: no such file"),
         (["report", "nowhere"], "nowhere is not a run directory"),
