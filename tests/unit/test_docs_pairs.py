@@ -45,6 +45,11 @@ COLUMNS = {  # as tables name them -> split, decoding, metric, places
     "adver-suc, greedy": ("test", "greedy", "adver-suc", 3),
     "distinct-2, sampled": ("test", "sample@1", "distinct-2", 3),
     "BLEU-2, greedy": ("test", "greedy", "bleu-2", 3),
+    "sacreBLEU, greedy": ("test", "greedy", "sacrebleu", 1),
+    "sacreBLEU, beam": ("test", "beam5@1", "sacrebleu", 1),
+    "sacreBLEU, beam, UNK replaced": ("test", "beam5@1/replace-unk", "sacrebleu", 1),
+    "chrF, beam": ("test", "beam5@1", "chrf", 1),
+    "NTREX: sacreBLEU, beam": ("test_ntrex", "beam5@1", "sacrebleu", 1),
     "ROUGE-1, greedy": ("test", "greedy", "rouge-1", 3),
     "ROUGE-L, greedy": ("test", "greedy", "rouge-l", 3),
     "ROUGE-1, beam": ("test", "beam4@1/no-unk", "rouge-1", 3),
@@ -106,5 +111,5 @@ def test_pairs_of_figures_in_sentences_are_values_of_the_runs(page: Path) -> Non
     here = {(told.run, told.method) for of, told in TOLD if of == page}
     known = {each for run, method in here for column in COLUMNS for each in measured(run, method, column).split(" → ")}
     for paragraph in prose(page):
-        for pair in re.findall(r"(?<![\d.])\d*\.\d{2,3}, \d*\.\d{2,3}(?!\d)", paragraph):
+        for pair in re.findall(r"(?<![\d.])\d*\.\d{1,3}, \d*\.\d{1,3}(?!\d)", paragraph):
             assert pair in known, f"{page.name}: {pair}"
