@@ -98,7 +98,7 @@ BUDGETS = over_pretraining(_STAGE)
 
 class ActorCritic(Baseline):
     name: ClassVar[str] = "actor_critic"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = (
         "a critic that reads the target foretells BLEU for every next token and trains the generator"
     )

@@ -72,7 +72,7 @@ BUDGETS = over_pretraining(_STAGE)
 
 class BSO(Baseline):
     name: ClassVar[str] = "bso"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "beam-search optimisation: a margin between the target's prefix and the beam's last"
     source: ClassVar[str] = "Wiseman and Rush 2016, arXiv 1606.02960"
     Config: ClassVar[type[BaselineConfig]] = BSOConfig

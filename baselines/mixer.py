@@ -69,7 +69,7 @@ BUDGETS = over_pretraining(_STAGE)
 
 class Mixer(Baseline):
     name: ClassVar[str] = "mixer"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "cross-entropy for the first tokens, REINFORCE on sentence BLEU for the last, ever more"
     source: ClassVar[str] = "Ranzato et al. 2016, arXiv 1511.06732"
     Config: ClassVar[type[BaselineConfig]] = MixerConfig

@@ -59,7 +59,7 @@ BUDGETS = over_pretraining(_STAGE)
 
 class MRT(Baseline):
     name: ClassVar[str] = "mrt"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "minimum risk training: expected sentence BLEU over sampled candidates"
     source: ClassVar[str] = "Shen et al. 2016, arXiv 1512.02433"
     Config: ClassVar[type[BaselineConfig]] = MRTConfig

@@ -102,14 +102,14 @@ _ADVERSARIAL: dict[str, dict[str, Any]] = {
     "smoke/summarization": {"batch": 16},
     "small": {
         "discriminator": {"width": 64, "layers": 2, "heads": 4, "dropout": 0.1},
-        "d_pretrain_steps": 150,
+        "d_pretrain_steps": 600,
         "d_rate": 1e-3,
         "steps": 100,
         "learning_rate": 1e-4,
         "valid_every": 50,
     },
     "small/summarization": {"batch": 16, "d_pretrain_steps": 100, "steps": 50, "valid_every": 25},
-    "small/dialogue": {"batch": 32, "steps": 60, "valid_every": 30},
+    "small/dialogue": {"batch": 32, "d_pretrain_steps": 150, "steps": 60, "valid_every": 30},
     "paper": {},
 }
 BUDGETS = over_pretraining(_ADVERSARIAL, TRANSFORMER_BUDGETS)

@@ -22,7 +22,7 @@ from tasks.base import Corpus
 
 
 class TunedMLEConfig(BaselineConfig):
-    """What is tried. The lists are ours, and every combination of them is as likely."""
+    """What is tried. The lists are ours, and every combination of their entries is as likely."""
 
     mle: MLEConfig = MLEConfig()  # the preset, which is trial 0: the checkpoint shared with every other method
     trials: PositiveInt = 4  # the preset's included: as many settings as were tried for each adversarial method

@@ -110,6 +110,8 @@ class CellRun:
             raise Interrupted
 
     def resume(self) -> dict[str, Any] | None:
+        if self._state is not None:
+            self._restore_streams()  # networks may have been built since, which drew their first weights
         return self._state
 
     def pretrained(self, spec: Mapping[str, Any], train: Callable[[Run], State]) -> State:

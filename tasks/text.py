@@ -40,7 +40,11 @@ class Tokeniser(Protocol):
 
 @dataclass(frozen=True)
 class Words:
-    """Moses words of one language (library sacremoses), not escaped; joining is Moses detokenisation."""
+    """Moses words of one language (library sacremoses), not escaped; joining is Moses detokenisation.
+
+    Attributes:
+        unknown: `<unk>`, or a mark that no tokeniser of a metric cuts: 13a and NLTK make three words of `<unk>`.
+    """
 
     language: str = "en"
     lower: bool = False
@@ -58,7 +62,11 @@ class Words:
         return self._moses.tokenise(text.lower() if self.lower else text)
 
     def join(self, tokens: Sequence[str]) -> str:
-        return self._moses.join(tokens)
+        if self.unknown == UNK:
+            return self._moses.join(tokens)
+        # Moses sets two marks of Chinese print side by side without a blank, where each stands for a word.
+        spelled = [UNK if token == self.unknown else token for token in tokens]
+        return self._moses.join(spelled).replace(UNK, self.unknown)
 
 
 @dataclass(frozen=True)

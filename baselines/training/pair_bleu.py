@@ -25,6 +25,7 @@ class PairBleu:
     Attributes:
         vocab: ids from this number on are padding.
         eos: not counted, nor is padding; the tokens counted stand next to one another.
+        unk: counts, but matches nothing: in the text that is scored in the end, it is no word of the reference.
         orders: length of the longest n-grams.
         smoothing: `add_one`: one more match and one more n-gram for orders above 1 (Lin and Och, 2004; NLTK's
             `method2`); `add_one_all`: for order 1 too; `none`: 0 where an order has no match. An order that a sequence
@@ -35,6 +36,7 @@ class PairBleu:
     eos: int | None
     orders: int = 4
     smoothing: Smoothing = "add_one"
+    unk: int | None = None
 
     @torch.no_grad()
     def __call__(self, tokens: Tensor, targets: Tensor) -> Tensor:
@@ -59,7 +61,8 @@ class PairBleu:
         words, gold_words = self._words(tokens), self._words(targets)
         lengths = words.cumsum(1)
         logs = torch.zeros_like(lengths, dtype=torch.float64)
-        same_token = _equal(tokens, targets) & words.unsqueeze(2) & gold_words.unsqueeze(1)
+        named = gold_words if self.unk is None else gold_words & (targets != self.unk)
+        same_token = _equal(tokens, targets) & words.unsqueeze(2) & named.unsqueeze(1)
         again_token = _equal(tokens, tokens) & (words.unsqueeze(2) & words.unsqueeze(1)).tril()
         same, again = same_token, again_token  # of n-grams ending there: [rows, time, target time], [rows, time, time]
         for n in range(1, self.orders + 1):

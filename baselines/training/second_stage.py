@@ -68,7 +68,7 @@ class SecondStage:
         self.net: AutoregressiveNet = generator.net
         self.pairs = Pairs(corpus, run, config.batch)
         self.optimizer = torch.optim.Adam(self.net.parameters(), config.learning_rate, fused=True)
-        self.bleu = PairBleu(corpus.vocab.size, corpus.vocab.eos, smoothing=config.smoothing)
+        self.bleu = PairBleu(corpus.vocab.size, corpus.vocab.eos, smoothing=config.smoothing, unk=corpus.vocab.unk)
         self.done = Done()
 
     @property

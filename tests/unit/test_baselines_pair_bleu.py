@@ -81,6 +81,17 @@ def test_smoothing_is_an_option(smoothing: Smoothing, extra: int) -> None:
     np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-9)
 
 
+def test_an_unknown_word_counts_and_matches_nothing() -> None:
+    """As if each `<unk>` of the target were a word that no sequence has."""
+    rng = np.random.default_rng(fresh_seed())
+    unk, other = 1, 9
+    lines, targets = (random_lines(rng, 60, 12, 5) for _ in range(2))
+    found = PairBleu(10, 0, unk=unk)(padded(lines, 10, 12), padded(targets, 10, 12))
+    named = [[other if token == unk else token for token in target] for target in targets]
+    expected = [nltk_bleu(y, x, 4) for x, y in zip(lines, named, strict=True)]
+    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-9)
+
+
 def test_a_repeated_gram_counts_as_often_as_the_target_has_it() -> None:
     bleu = PairBleu(5, None, orders=1)
     found = bleu(torch.tensor([[1, 1, 1], [1, 2, 1], [3, 3, 4]]), torch.tensor([[1, 2, 3], [1, 1, 3], [1, 1, 2]]))

@@ -62,6 +62,30 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, stop_after: in
     ]
 
 
+def draw(path: Path, stop_after: int | None = None) -> list[float]:
+    """A method with a network of its own beside the shared one: built before it asks where it was."""
+    run = CellRun(path / "cell", surroundings(path, stop_after))
+    try:
+        run.pretrained({"nothing": 0}, lambda _: {"weights": torch.zeros(1)})
+        torch.nn.Linear(3, 2)
+        torch.rand(5, generator=run.rng("init"))
+        drawn: list[float] = (run.resume() or {"drawn": []})["drawn"]
+        while len(drawn) < 8:
+            drawn.append(float(torch.rand(()) + torch.rand((), generator=run.rng("steps"))))
+            run.checkpoint(lambda: {"drawn": drawn})
+    finally:
+        run.close()
+    return drawn
+
+
+@pytest.mark.parametrize("stop_after", [0, 3, 6])
+def test_what_is_built_before_resuming_moves_no_stream(tmp_path: Path, stop_after: int) -> None:
+    whole = draw(tmp_path / "a")
+    with pytest.raises(Interrupted):
+        draw(tmp_path / "b", stop_after)
+    assert draw(tmp_path / "b") == whole
+
+
 def test_a_stop_is_honoured_even_when_no_save_is_due(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         walk(tmp_path, stop_after=3, every=1e9, steps=9)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from metrics import Material, score
 from tasks.base import Corpus, DataError, Origin, Ragged, Row
 from tasks.captions import Captions
 from tasks.dialogue import Dialogue, DialogueOptions
@@ -225,6 +226,23 @@ def test_a_poem_of_another_form_is_refused() -> None:
         Poetry().load(source)
 
 
+@pytest.mark.parametrize("metric", ["sacrebleu", "chrf", "length-ratio", "distinct-1", "distinct-2"])
+def test_an_unknown_word_of_a_translation_is_one_word_to_each_metric(metric: str) -> None:
+    """Beside another unknown word and before a full stop, too; `<unk>` would count for three (13a, NLTK)."""
+    test = ["Tom aime la ville de Paris.", "La ville est grande.", "Tom est grand, Paris aussi."]
+    rows = {"train": ["Tom aime la ville de Tom .", "La ville aime Tom , Tom aime"], "valid": ["Tom"], "test": test}
+    sets = {split: [{"src": f"{split} {i}", "tgt": text} for i, text in enumerate(of)] for split, of in rows.items()}
+    corpus = Translation(TranslationOptions(min_count=1)).load(Memory({"mt_en_fr": sets}))
+    texts = corpus.decode(corpus.splits["test"].targets)
+    assert texts == ["Tom aime la ville de 〓.", "La ville 〓 〓.", "Tom 〓 〓, 〓 〓."]
+    references = [[text] for text in test]
+    marked, spelled = (
+        score(Material(list(of), references_by_item=references, tokens="word-lower"), [metric])[0].value
+        for of in (texts, [text.replace("〓", "㎢") for text in texts])
+    )
+    assert marked == spelled
+
+
 def test_translation_drops_long_pairs_of_train_only() -> None:
     sets = {
         "train": [{"src": "a b c d", "tgt": "x"}, {"src": "a b", "tgt": "x y"}],
@@ -308,6 +326,7 @@ def test_subwords_are_learned_from_train_only() -> None:
     options = TranslationOptions(tokenizer="bpe", max_vocab=400)
     corpus = Translation(options).load(Memory({"mt_en_fr": sets}))
     assert corpus.vocab.size <= 400
+    assert corpus.max_target_length == corpus.max_source_length == 100  # of words 50
     assert not any("zè" in token for token in corpus.vocab.tokens)
     for split in corpus.splits.values():
         assert corpus.decode(split.targets) == [example.target for example in split.examples]

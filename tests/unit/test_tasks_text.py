@@ -124,6 +124,12 @@ def test_decoding_stops_at_the_end_and_marks_the_unknown() -> None:
             codec.decode([outside])
 
 
+def test_marks_of_unknown_words_stay_words() -> None:
+    words = Words("fr", unknown="〓")
+    assert words.join(["le", "〓", "〓", ",", "〓", "."]) == "le 〓 〓, 〓."
+    assert Words("fr").join(["le", "<unk>", "<unk>", "."]) == "le <unk> <unk>."
+
+
 def test_a_vocabulary_without_unknown_refuses_them() -> None:
     codec = Codec(Vocabulary(("0", "1"), eos=None, unk=None), Blanks())
     assert codec.encode("1 0 1") == [1, 0, 1]
