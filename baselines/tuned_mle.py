@@ -136,4 +136,5 @@ def widened(net: NetConfig, width: float) -> NetConfig:
 
 
 def shortened(config: MLEConfig, share: float) -> MLEConfig:
-    return config.model_copy(update={"epochs": max(1, round(config.epochs * share))})
+    counts = {"epochs": config.epochs, "most_passes": config.most_passes}
+    return config.model_copy(update={name: n and max(1, round(n * share)) for name, n in counts.items()})
