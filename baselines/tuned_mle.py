@@ -136,5 +136,4 @@ def widened(net: NetConfig, width: float) -> NetConfig:
 
 
 def shortened(config: MLEConfig, share: float) -> MLEConfig:
-    counts = {"epochs": config.epochs, "most_passes": config.most_passes}
-    return config.model_copy(update={name: n and max(1, round(n * share)) for name, n in counts.items()})
+    return config.model_copy(update={"epochs": max(1, round(config.epochs * share))})

@@ -30,12 +30,11 @@ STAGE = "pretrain"
 class MLEConfig(GrownConfig):
     """Generator and optimisation. An *interval* lies between two looks at valid: an epoch, or `interval` steps."""
 
-    added: ClassVar[Mapping[str, Any]] = {"warmup": 0, "most_passes": None}
+    added: ClassVar[Mapping[str, Any]] = {"warmup": 0}
 
     net: NetConfig = NetConfig()
     epochs: PositiveInt = 30  # at most; in intervals where `interval` is set
     interval: PositiveInt | None = None
-    most_passes: PositiveInt | None = None  # over a small train; an interval is then no longer than one of them
     batch: PositiveInt = 64
     learning_rate: PositiveFloat = 2e-3
     schedule: Literal["constant", "plateau", "linear"] = "plateau"
@@ -109,7 +108,6 @@ MLE_BUDGETS: dict[str, dict[str, Any]] = {
     "small/conditional": {
         "net": {"embedding": 128, "hidden": 256, "encoder": 128, "attention": 128, "readout": 128, "dropout": 0.1},
         "learning_rate": 3e-3,
-        "most_passes": 10,
     },
     "small/translation": {"epochs": 10, "interval": 500},
     "small/summarization": {"net": {"attention": 64}, "batch": 32, "epochs": 5, "interval": 310},
@@ -212,7 +210,8 @@ def train_mle(net: AutoregressiveNet, corpus: Corpus, config: MLEConfig, run: Ru
     """
     train = corpus.splits["train"]
     passes = -(-len(train) // config.batch)  # steps in one pass over the data
-    interval, total = lengths(config, passes)
+    interval = config.interval or passes
+    total = config.epochs * interval
     optimiser = torch.optim.Adam(net.parameters(), lr=config.learning_rate, fused=True)
     course, tally, best = _start(net, optimiser, run)
     collator, batches = Collator.of(corpus), list[Rows]()
@@ -236,19 +235,6 @@ def train_mle(net: AutoregressiveNet, corpus: Corpus, config: MLEConfig, run: Ru
                 best = copy.deepcopy(net.state_dict())
         run.checkpoint(partial(_state, net, optimiser, course, tally, best))
     return best
-
-
-def lengths(config: MLEConfig, passes: int) -> tuple[int, int]:
-    """Steps between two looks at valid, and in all at most; `passes`: steps in one pass over the data.
-
-    Intervals counted in steps suit a large train. A small one would be passed many times between two looks, and be
-    known by heart at the first.
-    """
-    interval = config.interval or passes
-    total = config.epochs * interval
-    if config.most_passes is None:
-        return interval, total
-    return min(interval, passes), min(total, config.most_passes * passes)
 
 
 def _step(
@@ -280,9 +266,8 @@ def _improved(course: Course, nll: float, config: MLEConfig) -> bool:
 
 def _set_rate(optimiser: torch.optim.Adam, config: MLEConfig, course: Course, total: int) -> None:
     left = 1.0 - course.step / total if config.schedule == "linear" else 1.0
-    warmup = min(config.warmup, total // 2)  # a small train may have fewer steps in all
-    if course.step < warmup:
-        left *= (course.step + 1) / warmup
+    if course.step < config.warmup:
+        left *= (course.step + 1) / config.warmup
     for group in optimiser.param_groups:
         group["lr"] = config.learning_rate * course.scale * left
 

@@ -12,7 +12,7 @@ import torch
 from baselines.base import Decoding, Diverged
 from baselines.mle import MLE
 from baselines.training.batches import Collator, bucketed
-from baselines.training.mle import MLE_BUDGETS, MLEConfig, lengths, pretrain, pretraining_spec
+from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretrain, pretraining_spec
 from tasks.base import Ragged
 from tests.fakes import FakeRun, Interrupted, Saved
 from tests.fresh import fresh_seed
@@ -109,35 +109,6 @@ def test_training_stops_after_its_patience_and_gives_the_best_weights():
     assert int(np.argmin(curve)) == len(curve) - 1 - 3
     found = -generator.token_log_probs(corpus.splits["valid"].targets).mean()
     assert found == pytest.approx(min(curve), abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("passes", "most", "expected"),
-    [(25, 10, (25, 250)), (62, 10, (62, 620)), (200, 10, (200, 1550)), (625, 10, (310, 1550)), (25, None, (310, 1550))],
-)
-def test_a_small_train_is_passed_a_few_times_and_looked_at_after_each(passes, most, expected):
-    assert lengths(config(interval=310, epochs=5, most_passes=most), passes) == expected
-
-
-def test_on_a_small_train_valid_is_looked_at_before_it_is_known_by_heart():
-    corpus = conditional_corpus(60)
-    steps = {}
-    for most in (None, 3):
-        run = FakeRun(save=False)
-        pretrain(corpus, config(interval=20, epochs=2, batch=8, most_passes=most), run)
-        steps[most] = [line["step"] for line in next(iter(run.saved.children.values())).log]
-    passes = -(-len(corpus.splits["train"]) // 8)
-    assert passes < 20
-    assert steps == {None: [20, 40], 3: [passes, 2 * passes, 3 * passes]}
-
-
-def test_on_a_large_train_the_limit_changes_nothing():
-    corpus = conditional_corpus(200)
-    free, limited = (
-        pretrain(corpus, config(interval=5, epochs=3, batch=8, most_passes=most), FakeRun(save=False))
-        for most in (None, 2)
-    )
-    assert all(torch.equal(free[name], limited[name]) for name in free)
 
 
 def test_not_a_number_is_told():

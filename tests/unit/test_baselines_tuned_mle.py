@@ -13,7 +13,7 @@ from baselines.base import Decoding, Diverged
 from baselines.merging import merge
 from baselines.mle import MLE
 from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretraining_spec
-from baselines.tuned_mle import ResizedGenerator, TunedMLE, TunedMLEConfig, draw_settings, shortened
+from baselines.tuned_mle import ResizedGenerator, TunedMLE, TunedMLEConfig, draw_settings
 from tests.fakes import FakeRun, Interrupted, Saved
 from tests.toys import conditional_corpus, free_corpus
 
@@ -52,12 +52,6 @@ def test_settings_are_the_presets_and_distinct_ones_around_it() -> None:
         assert one.model_copy(update=same) == config.mle  # nothing else is searched
     for part in (lambda one: one.net.hidden, lambda one: one.net.dropout, lambda one: one.learning_rate):
         assert len({part(one) for one in found}) == 5
-
-
-@pytest.mark.parametrize("most", [None, 10])
-def test_a_heat_is_a_share_of_whatever_ends_a_training(most: int | None) -> None:
-    short = shortened(MLEConfig(epochs=8, interval=100, most_passes=most), 0.25)
-    assert (short.epochs, short.most_passes) == (2, None if most is None else 2)
 
 
 def test_there_are_no_more_trials_than_settings() -> None:
