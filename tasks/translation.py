@@ -12,7 +12,7 @@ from tasks.encoding import Side
 from tasks.loading import Plan, load
 from tasks.text import GETA, Words
 
-# Sentences of news run to about twice as many subwords as words, and longer ones are cut where they are translated.
+# A sentence has more subwords than words, and what is longer is cut where it is translated.
 _LONGEST = {"word": 50, "bpe": 100}
 
 

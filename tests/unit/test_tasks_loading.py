@@ -234,6 +234,7 @@ def test_an_unknown_word_of_a_translation_is_one_word_to_each_metric(metric: str
     sets = {split: [{"src": f"{split} {i}", "tgt": text} for i, text in enumerate(of)] for split, of in rows.items()}
     corpus = Translation(TranslationOptions(min_count=1)).load(Memory({"mt_en_fr": sets}))
     texts = corpus.decode(corpus.splits["test"].targets)
+    assert corpus.max_target_length == corpus.max_source_length == 50  # of subwords 100
     assert texts == ["Tom aime la ville de 〓.", "La ville 〓 〓.", "Tom 〓 〓, 〓 〓."]
     references = [[text] for text in test]
     marked, spelled = (
