@@ -35,7 +35,11 @@ PROTOCOL: dict[str, tuple[str, tuple[str, ...]]] = {
     "decoding": ("decoding", ("dec", "T")),
 }
 # what a signature can't say of our data
-NOTES = {"oracle": "our oracle has weights of its own, near to those of SeqGAN's but not the same"}
+NOTES = {
+    "oracle": "our oracle has weights of its own, near to those of SeqGAN's but not the same",
+    "translation": "ours learn from short everyday sentences, in words, or subwords (none of which is unknown, so that "
+    "nothing is replaced)",
+}
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def differences(pair: Pair) -> list[str]:
     """What is known to make the two other measurements, and what the paper's source doesn't state."""
     number, ours = pair.reported, parse(pair.ours.signature)
     theirs = ", ".join(text for text in (number.dataset, number.split) if text not in ("", "-"))
-    told = [f"data: theirs {theirs or 'not stated'}, ours {dataset(pair.table)} ({pair.ours.items} items)"]
+    told = [f"data: theirs {theirs or 'not stated'}, ours {dataset(pair.table)}, {pair.table.split} ({pair.ours.items} items)"]
     scale = our_scale(pair)
     if number.scale and scale and number.scale != scale:
         told.append(f"scale: theirs {number.scale}, ours {scale}")
@@ -210,7 +214,7 @@ def markdown(found: Sequence[Pair], numbers: Sequence[Reported]) -> str:
         here = [pair for pair in found if pair.reported.our_task == task]
         parts += [f"## {escape(task)}", *_section(here)]
         lacking = _lacking(here, [number for number in numbers if number.our_task == task])
-        parts += [f"Reported, and not in this run: {escape(lacking)}."] if lacking else []
+        parts += [f"Reported, and beside no value of this run: {escape(lacking)}."] if lacking else []
     return "\n\n".join([*parts, escape(memory_note())]) + "\n"
 
 
@@ -244,12 +248,13 @@ def text(found: Sequence[Pair], numbers: Sequence[Reported]) -> str:
         if last != pair.reported:
             about = f"{pair.reported.metric} {pair.reported.value} ({_confidence(pair.reported)})"
             lines.append(wording.clean(f" {_system(pair.reported)}: {about}"))
+            lines.append("   " + wording.clean(_conditions(pair.reported)))
         last = pair.reported
         lines.append("   " + wording.clean(f"ours: {_ours(pair)}; {_our_data(pair)}"))
         lines += ["     " + wording.clean(difference) for difference in differences(pair)]
     for task in dict.fromkeys(pair.reported.our_task for pair in found):
         lacking = _lacking(found, [number for number in numbers if number.our_task == task])
-        lines += ["", wording.clean(f"{task}: reported, and not in this run: {lacking}")] if lacking else []
+        lines += ["", wording.clean(f"{task}: reported, and beside no value of this run: {lacking}")] if lacking else []
     return "\n".join([*lines, "", wording.clean(memory_note())])
 
 
@@ -262,7 +267,7 @@ def nothing(rows: Sequence[ScoreRow], numbers: Sequence[Reported]) -> str:
         )
     known = {(number.our_task, name) for number in numbers for name in number.method.split()}
     names = ", ".join(sorted(f"{task}/{method}" for task, method in known))
-    return f"nothing to put beside a paper's number: there are numbers for {names}, and this run has none of them."
+    return f"nothing to put beside a paper's number: there are numbers for {names}, and this run has no value of them on like data."
 
 
 def memory_note() -> str:
