@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from baselines.base import Baseline, BaselineConfig, Run, State
 from baselines.decoding import sample
 from baselines.nets.grid_cnn import Activation, GridCNN
-from baselines.neural import NeuralGenerator, build_net, evaluating
+from baselines.neural import NeuralGenerator, build_net, evaluating, lacks
 from baselines.training.batches import Batch, Rows, bucketed
 from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretrain, pretraining_spec
 from baselines.training.pairs import Pairs, likelihood_step
@@ -153,7 +153,7 @@ class AdversarialNMT(Baseline):
             return "its discriminator reads a grid of source by target words: it needs a source"
         if len(corpus.splits["train"]) < 2:
             return "one line of train leaves none to measure the discriminator on"
-        return None
+        return lacks(corpus, self.config.mle.net)
 
     def pretraining(self, corpus: Corpus) -> Mapping[str, Any] | None:
         return pretraining_spec(corpus, self.config.mle)
@@ -392,7 +392,9 @@ def word_tables(net: nn.Module, corpus: Corpus) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: the generator has no such tables.
     """
-    source, embed = getattr(getattr(net, "encoder", None), "embedding", None), getattr(net, "embed", None)
+    encoder = getattr(net, "encoder", None)  # not every architecture has its source's words there
+    source = getattr(encoder, "embedding", getattr(net, "source_embedding", None))
+    embed = getattr(net, "embed", None)
     if not isinstance(source, nn.Embedding) or embed is None:
         raise ValueError(f'{type(net).__name__} has no word tables to share: set discriminator.embeddings to "own"')
     words = torch.arange(corpus.vocab.n_inputs, device=source.weight.device)

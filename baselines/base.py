@@ -236,13 +236,15 @@ class Run(Protocol):
     def log(self, stage: str, step: int, **figures: float) -> None:
         """One line of the training curve.
 
+        `tokens` are target tokens learned from since the stage's last line, from which the line gets their rate.
+
         Raises:
             Diverged: a figure is not finite.
         """
         ...
 
     def progress(self, stage: str, done: int, total: int, **figures: float) -> None:
-        """What a person watching sees; cheap enough for every step.
+        """What a person watching sees; cheap enough for every step. `tokens` as in `log`.
 
         A stage told of at 0 first (rounds of pre-training) may hold others (epochs), told of before its end.
         """

@@ -20,7 +20,7 @@ from baselines.base import Baseline, BaselineConfig, Decoding, Run
 from baselines.nets.base import AutoregressiveNet, Memory
 from baselines.nets.hierarchical import HierarchicalDiscriminator
 from baselines.nets.lstm import RecurrentNet
-from baselines.neural import NeuralGenerator, build_net
+from baselines.neural import NeuralGenerator, build_net, lacks
 from baselines.training.batches import Batch, shifted
 from baselines.training.descent import descend
 from baselines.training.mle import MLEConfig, over_pretraining, pretrain, pretraining_spec
@@ -103,7 +103,7 @@ class DialogueGAN(Baseline):
             return "its discriminator judges a response by its context, and there is none"
         if (corpus.fixed_length or corpus.max_target_length) < 2:
             return "targets of one token leave nothing to complete"
-        return None
+        return lacks(corpus, self.config.mle.net)
 
     def pretraining(self, corpus: Corpus) -> Mapping[str, Any] | None:
         return pretraining_spec(corpus, self.config.mle)

@@ -19,7 +19,7 @@ from pydantic import NonNegativeFloat, PositiveInt
 from baselines.base import Baseline, BaselineConfig, CannotDecode, Decoding, Run, State
 from baselines.decoding import Candidates, n_best
 from baselines.merging import merge
-from baselines.neural import NeuralGenerator, build_net, evaluating, initialise_net, never
+from baselines.neural import NeuralGenerator, build_net, evaluating, initialise_net, lacks, never
 from baselines.training.mle import MLE_BUDGETS, MLEConfig, pretrain, pretraining_spec, train_mle
 from tasks.base import Corpus, Ragged, Split
 
@@ -65,7 +65,9 @@ class MMI(Baseline):
     budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = _budgets()
 
     def supports(self, corpus: Corpus) -> str | None:
-        return None if corpus.source_vocab is not None else "it reranks by p(source | target): this task has no sources"
+        if corpus.source_vocab is None:
+            return "it reranks by p(source | target): this task has no sources"
+        return lacks(corpus, self.config.mle.net)
 
     def pretraining(self, corpus: Corpus) -> Mapping[str, Any] | None:
         return pretraining_spec(corpus, self.config.mle)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from baselines.base import Baseline, BaselineConfig, Run
 from baselines.nets.cnn_rollouts import rollout_probabilities
-from baselines.neural import NeuralGenerator, build_net
+from baselines.neural import NeuralGenerator, build_net, lacks
 from baselines.training.discriminator import (
     DiscriminatorConfig,
     build_discriminator,
@@ -103,7 +103,7 @@ class SeqGAN(Baseline):
     def supports(self, corpus: Corpus) -> str | None:
         if (corpus.fixed_length or corpus.max_target_length) < 2:
             return "targets of one token leave nothing to roll out"
-        return None
+        return lacks(corpus, self.config.mle.net)
 
     def pretraining(self, corpus: Corpus) -> Mapping[str, Any] | None:
         return pretraining_spec(corpus, self.config.mle)

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from baselines.base import Baseline, BaselineConfig, Diverged, Run
-from baselines.neural import NetConfig, NeuralGenerator, build_net
+from baselines.neural import NetConfig, NeuralGenerator, build_net, lacks
 from baselines.training.mle import MLEConfig, over_pretraining, pretrain, pretraining_spec
 from baselines.training.valid import valid_nll
 from tasks.base import Corpus
@@ -50,6 +50,9 @@ class TunedMLE(Baseline):
     source: ClassVar[str] = "a control; for the need of it see Semeniuta et al. 2018, arXiv 1806.04936"
     Config: ClassVar[type[BaselineConfig]] = TunedMLEConfig
     budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = BUDGETS
+
+    def supports(self, corpus: Corpus) -> str | None:
+        return lacks(corpus, self.config.mle.net)
 
     def pretraining(self, corpus: Corpus) -> Mapping[str, Any] | None:
         return pretraining_spec(corpus, self.config.mle)

@@ -20,6 +20,7 @@ from bench.store import RunStore, read_json, write_atomically, write_json
 from bench.tracking import JsonlTracker, MultiTracker, TensorBoardTracker
 
 CHECKPOINT = "checkpoint.pt"
+RATE = "tokens_per_second"
 
 
 class Interrupted(Exception):
@@ -60,7 +61,7 @@ class CellRun:
         self._folder, self._around, self._purpose = folder, around, purpose
         self._streams: dict[str, torch.Generator] = {}
         self._saved_at = self._told_at = self._clock = time.monotonic()
-        self._seconds = 0.0
+        self._seconds = self._logged = 0.0
         folder.mkdir(parents=True, exist_ok=True)
         trackers: list[Any] = [JsonlTracker(folder / "log.jsonl")]
         if around.tensorboard:
@@ -90,8 +91,10 @@ class CellRun:
 
     def log(self, stage: str, step: int, **figures: float) -> None:
         bad = [f"{name} is {value}" for name, value in figures.items() if not math.isfinite(value)]
+        figures = self._with_rate(figures)
         self._tracker.log({"stage": stage, "step": step, "seconds": round(self.seconds, 3), **figures})
         self._records += 1
+        self._logged = self.seconds
         if bad:
             raise Diverged(f"diverged at {stage} step {step}: {', '.join(bad)}")
 
@@ -99,7 +102,13 @@ class CellRun:
         now = time.monotonic()
         if now - self._told_at > 0.2 or done >= total:
             self._told_at = now
-            self._around.emit(stage, done, total, figures)
+            self._around.emit(stage, done, total, self._with_rate(figures))
+
+    def _with_rate(self, figures: Mapping[str, float]) -> dict[str, float]:
+        """`tokens` become tokens per second of the time since the last line, looks at valid included."""
+        told = dict(figures)
+        tokens, seconds = told.pop("tokens", None), self.seconds - self._logged
+        return told if tokens is None or seconds <= 0 else {**told, RATE: round(tokens / seconds, 1)}
 
     def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
         stop = self._around.stop()
@@ -127,7 +136,7 @@ class CellRun:
                 self._lock.release()
         if self._state is None:
             self._seed_global("after pre-training")  # the same, whether it was trained here or found
-            self._seconds = before + float(read_json(folder / "done.json")["seconds"])
+            self._seconds = self._logged = before + float(read_json(folder / "done.json")["seconds"])
         else:
             self._restore_streams()
         self._clock = time.monotonic()
@@ -158,6 +167,7 @@ class CellRun:
             "cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
             "records": self._records,
             "seconds": self.seconds,
+            "logged": self._logged,
         }
         write_atomically(self._folder / CHECKPOINT, lambda part: torch.save(whole, part))
 
@@ -168,6 +178,7 @@ class CellRun:
         self._checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         self._restore_streams()
         self._records, self._seconds = self._checkpoint["records"], self._checkpoint["seconds"]
+        self._logged = self._checkpoint.get("logged", 0.0)  # older checkpoints have none
         self._tracker.truncate_to(self._records)
         state: dict[str, Any] = self._checkpoint["state"]
         return state

@@ -316,7 +316,8 @@ def duration(seconds: float) -> str:
 
 
 def figures_text(figures: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+    shown = {name: f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}" for name, value in figures.items()}
+    return "  ".join(f"{name} {value}" for name, value in shown.items())
 
 
 def one_line(text: str) -> str:

@@ -15,6 +15,7 @@ from baselines.nets.gru import GRUStack
 from baselines.nets.lstm import LSTMStack, RecurrentNet
 
 Cell = Literal["lstm", "gru"]
+NUMBERS = 2**28  # of additive attention at a time where no gradient is wanted: 1 GiB
 
 
 class BidirectionalEncoder(nn.Module):
@@ -173,8 +174,7 @@ class AttentionSeq2Seq(AttentiveDecoder):
 
     def attend(self, hidden: Tensor, memory: Memory) -> Tensor:
         annotations, keys, inside, _ = memory
-        mixed = (self.query(hidden).unsqueeze(2) + keys.unsqueeze(1)).tanh_()  # [batch, time, source time, attention]
-        scores = self.score(mixed).squeeze(-1).masked_fill(~inside.unsqueeze(1), float("-inf"))
+        scores = additive_scores(self.query(hidden), keys, self.score).masked_fill(~inside.unsqueeze(1), float("-inf"))
         return torch.bmm(self.noted(torch.softmax(scores, -1)), annotations)
 
 
@@ -182,6 +182,24 @@ def stack(cell: Cell, input_size: int, hidden: int, layers: int = 1, dropout: fl
     """Recurrent layers of the named kind."""
     made: type[LSTMStack] | type[GRUStack] = LSTMStack if cell == "lstm" else GRUStack
     return made(input_size, hidden, layers, dropout)
+
+
+def additive_scores(queries: Tensor, keys: Tensor, score: nn.Linear) -> Tensor:
+    """v . tanh(query + key) for each step and place (Bahdanau et al., 2015, appendix A.1.2).
+
+    Without gradients no more than `NUMBERS` are held at a time (or a step's): steps are looked at in turns.
+
+    Args:
+        queries: [batch, time, attention].
+        keys: [batch, source time, attention].
+        score: v, as a layer of one output.
+
+    Returns:
+        [batch, time, source time].
+    """
+    most = queries.shape[1] if torch.is_grad_enabled() else NUMBERS // max(1, keys.numel())
+    scores = [score((some.unsqueeze(2) + keys.unsqueeze(1)).tanh_()) for some in queries.split(max(1, most), 1)]
+    return torch.cat(scores, 1).squeeze(-1)
 
 
 def softmax_inside(scores: Tensor, inside: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.nets.attention import AttentiveDecoder, BidirectionalEncoder, along_time, softmax_inside
+from baselines.nets.attention import AttentiveDecoder, BidirectionalEncoder, additive_scores, along_time, softmax_inside
 from baselines.nets.base import Memory, State
 from baselines.nets.lstm import LSTMStack
 
@@ -35,8 +35,7 @@ class HalfAttention(nn.Module):
 
     def forward(self, hidden: Tensor, keys: Tensor, inside: Tensor) -> Tensor:
         """hidden [batch, time, hidden] -> weights [batch, time, places]: all 0 where no place counts."""
-        mixed = (self.query(hidden).unsqueeze(2) + keys.unsqueeze(1)).tanh_()
-        return softmax_inside(self.score(mixed).squeeze(-1), inside.unsqueeze(1))
+        return softmax_inside(additive_scores(self.query(hidden), keys, self.score), inside.unsqueeze(1))
 
 
 class DBAM(AttentiveDecoder):

@@ -226,10 +226,11 @@ def train_mle(net: AutoregressiveNet, corpus: Corpus, config: MLEConfig, run: Ru
         tally += _step(net, optimiser, train, batches[place], collator, config)
         course.step += 1
         if course.step % 20 == 0:
-            run.progress(STAGE, course.step, total, nll=float(tally[0] / tally[1]))
+            run.progress(STAGE, course.step, total, nll=float(tally[0] / tally[1]), tokens=float(tally[1]))
         if course.step % interval == 0:
             nll = valid_nll(NeuralGenerator(net, corpus), corpus, config.valid_rows)
-            run.log(STAGE, course.step, train_nll=float(tally[0] / tally[1]), valid_nll=nll)
+            train_nll, tokens = float(tally[0] / tally[1]), float(tally[1])
+            run.log(STAGE, course.step, train_nll=train_nll, valid_nll=nll, tokens=tokens)
             tally.zero_()
             if _improved(course, nll, config):
                 best = copy.deepcopy(net.state_dict())

@@ -82,10 +82,11 @@ def train_text(generator: Any, train: Data, valid: Data, settings: Settings, run
         loss += training_step(generator, optimiser, rows, settings.clip)
         course.step, course.tokens = course.step + 1, course.tokens + len(rows[-1].flat)
         if course.step % 20 == 0:
-            run.progress(stage, course.step, total, nll=float(loss) / course.tokens)
+            run.progress(stage, course.step, total, nll=float(loss) / course.tokens, tokens=course.tokens)
         if course.step % passes == 0:
             nll = -float(generator.log_probs(*valid).mean())
-            run.log(stage, course.step, train_nll=float(loss) / course.tokens, valid_nll=nll)
+            train_nll = float(loss) / course.tokens
+            run.log(stage, course.step, train_nll=train_nll, valid_nll=nll, tokens=course.tokens)
             course.tokens, course.stale = 0, course.stale + 1
             loss.zero_()
             if nll < course.best:

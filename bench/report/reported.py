@@ -163,7 +163,8 @@ def differences(pair: Pair) -> list[str]:
     """What is known to make the two other measurements, and what the paper's source doesn't state."""
     number, ours = pair.reported, parse(pair.ours.signature)
     theirs = ", ".join(text for text in (number.dataset, number.split) if text not in ("", "-"))
-    told = [f"data: theirs {theirs or 'not stated'}, ours {dataset(pair.table)}, {pair.table.split} ({pair.ours.items} items)"]
+    own = f"{dataset(pair.table)}, {pair.table.split} ({pair.ours.items} items)"
+    told = [f"data: theirs {theirs or 'not stated'}, ours {own}"]
     scale = our_scale(pair)
     if number.scale and scale and number.scale != scale:
         told.append(f"scale: theirs {number.scale}, ours {scale}")
@@ -267,7 +268,10 @@ def nothing(rows: Sequence[ScoreRow], numbers: Sequence[Reported]) -> str:
         )
     known = {(number.our_task, name) for number in numbers for name in number.method.split()}
     names = ", ".join(sorted(f"{task}/{method}" for task, method in known))
-    return f"nothing to put beside a paper's number: there are numbers for {names}, and this run has no value of them on like data."
+    return (
+        f"nothing to put beside a paper's number: there are numbers for {names}, and this run has no value of them on "
+        "like data."
+    )
 
 
 def memory_note() -> str:

@@ -12,7 +12,8 @@ import baselines
 from baselines.base import Decoding, NotTractable
 from baselines.mle import MLE
 from baselines.seqgan import SeqGAN
-from tests.conformance.methods import LETTERS, method
+from tasks.base import Corpus, Ragged
+from tests.conformance.methods import LETTERS, method, supports
 from tests.fakes import FakeRun
 from tests.toys import conditional_corpus, free_corpus
 
@@ -83,21 +84,37 @@ def test_seqgan_runs_on_the_gpu(kind: str) -> None:
     assert all(torch.isfinite(value).all() for value in model.state_dict().values())
 
 
-@pytest.mark.parametrize("name", sorted(baselines.BUILTIN))
-def test_every_method_trains_on_the_gpu_and_is_the_same_model_on_the_cpu(name: str) -> None:
-    corpus = LETTERS["varied"]
-    run = pretrained_on_cuda(cuda_run())
-    model: Any = method(name).fit(corpus, run)
-    drawn = model.sample(50, temperature=1.0, rng=torch.Generator().manual_seed(1))
-    targets = corpus.splits["test"].targets
-    try:
-        on_gpu = model.token_log_probs(targets)
-    except NotTractable:
-        on_gpu = None
-    if isinstance(model, torch.nn.Module):
-        assert next(model.parameters()).device.type == "cuda"
-        model.cpu()
-    again = model.sample(50, temperature=1.0, rng=torch.Generator().manual_seed(1))
+CASES = [(name, kind) for name in sorted(baselines.BUILTIN) for kind in ("varied", "pairs") if supports(name, kind)]
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_every_method_trains_on_the_gpu_and_is_the_same_model_on_the_cpu(name: str, kind: str) -> None:
+    corpus = LETTERS[kind]
+    baseline, run = method(name), pretrained_on_cuda(cuda_run())
+    if not isinstance(baseline.build(corpus), torch.nn.Module):
+        pytest.skip("it has no network")
+    model: Any = baseline.fit(corpus, run)
+    assert next(model.parameters()).device.type == "cuda"
+    on_gpu, drawn = likelihood(model, corpus), draw(model, corpus)
+    model.cpu()
+    again = draw(model, corpus)
     assert (drawn.lengths == again.lengths).mean() > 0.9  # a draw at the edge of two tokens may fall either way
     if on_gpu is not None:
-        np.testing.assert_allclose(model.token_log_probs(targets), on_gpu, atol=1e-3)
+        np.testing.assert_allclose(likelihood(model, corpus), on_gpu, atol=1e-3)
+
+
+def likelihood(model: Any, corpus: Corpus) -> Any:
+    test = corpus.splits["test"]
+    try:
+        return model.token_log_probs(test.targets, test.sources)
+    except NotTractable:
+        return None
+
+
+def draw(model: Any, corpus: Corpus) -> Ragged:
+    rng, sources = torch.Generator().manual_seed(1), corpus.splits["test"].sources
+    if sources is None:
+        drawn: Ragged = model.sample(50, temperature=1.0, rng=rng)
+    else:
+        drawn = model.generate(sources, decoding=Decoding("sample"), rng=rng)
+    return drawn

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import itertools
 import math
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -26,6 +26,8 @@ from baselines.adversarial_nmt import (
 from baselines.base import Diverged
 from baselines.merging import merge
 from baselines.nets.lstm import initialise
+from baselines.nets.transformer import available
+from baselines.neural import Architecture
 from baselines.training.mle import MLE_BUDGETS, MLEConfig
 from tasks.base import Corpus
 from tests.fakes import FakeRun, Interrupted, Saved
@@ -293,6 +295,23 @@ def test_word_tables_are_the_generators_each_its_own_and_frozen(tied: bool) -> N
         first = other.discriminator.targets.weight.clone()
         other.discriminator_step(other.d_optimizer)
         assert not torch.equal(other.discriminator.targets.weight, first)
+
+
+@pytest.mark.parametrize("architecture", sorted(get_args(Architecture)))
+def test_the_words_of_every_architecture_are_found(architecture: str) -> None:
+    if architecture == "transformer" and not available():
+        pytest.skip("transformers is not installed")
+    game = new_game(mle={"net": {"architecture": architecture, "heads": 2}})
+    (source,) = (
+        table
+        for name, table in game.net.named_parameters()
+        if name.endswith(("encoder.embedding.weight", "source_embedding.weight"))
+    )
+    assert torch.equal(game.discriminator.sources.weight, source)
+    assert len(source) == CORPUS.source_vocab.n_inputs
+    targets = game.net.embed(torch.arange(CORPUS.vocab.n_inputs))
+    assert torch.equal(game.discriminator.targets.weight, targets)
+    assert all(np.isfinite(value) for value in game.discriminator_step(game.d_optimizer).values())
 
 
 def test_dropout_is_off_while_the_policy_learns() -> None:

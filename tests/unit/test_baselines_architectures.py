@@ -26,6 +26,7 @@ from baselines.mle import (
 from baselines.nets.transformer import available
 from baselines.neural import NetConfig, build_net
 from baselines.training.mle import Course, MLEConfig, _set_rate, pretraining_spec
+from tests.conformance.methods import cls as builtin
 from tests.fakes import FakeRun, Interrupted, Saved
 from tests.toys import conditional_corpus, free_corpus
 
@@ -127,6 +128,20 @@ def test_what_a_row_takes(cls, monkeypatch):
     assert (reason is None) == (cls is not Transformer)
     assert cls is not Transformer or "transformers" in reason
     assert MLE(MLEConfig(net={"architecture": "transformer"})).supports(free_corpus(9)) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tuned_mle", "seqgan", "adversarial_nmt", "dialogue_reinforce", "mmi", "mrt", "mixer", "actor_critic", "bso"],
+)
+def test_a_method_upon_a_transformer_is_refused_before_it_trains_where_the_library_lacks(name, monkeypatch):
+    cls = builtin(name)
+    asked = cls(cls.Config(mle={"net": {"architecture": "transformer"}}))
+    monkeypatch.setattr(neural, "available", lambda: True)
+    assert asked.supports(conditional_corpus(9)) is None
+    monkeypatch.setattr(neural, "available", lambda: False)
+    assert "transformers" in asked.supports(conditional_corpus(9))
+    assert cls().supports(conditional_corpus(9)) is None
 
 
 @pytest.mark.parametrize("cls", EVERY)

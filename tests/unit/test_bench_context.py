@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -126,3 +128,54 @@ def test_seconds_include_the_shared_pretraining(tmp_path: Path) -> None:
         Walker(Walker.Config(shared_steps=5, steps=1, pause=0.05)).fit(CORPUS, run)
         assert run.seconds >= 0.3
         run.finish()
+
+
+def test_tokens_are_told_as_a_rate_of_the_time_since_the_last_line_over_interruptions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, told = [100.0], []
+    monkeypatch.setattr("bench.context.time.monotonic", lambda: now[0])
+    around = replace(surroundings(tmp_path), emit=lambda *given: told.append(given[3]))
+
+    def spend(run: CellRun, seconds: float) -> None:
+        now[0] += seconds
+        run.checkpoint(dict)
+
+    run = CellRun(tmp_path / "cell", around)
+    spend(run, 4)
+    run.progress("pretrain", 1, 4, tokens=100, nll=2.0)
+    spend(run, 1)
+    run.log("pretrain", 1, tokens=200, nll=2.0)
+    spend(run, 8)
+    run.close()
+    now[0] += 1000  # between the two processes
+    resumed = CellRun(tmp_path / "cell", around)
+    spend(resumed, 2)
+    resumed.log("pretrain", 2, tokens=400, nll=1.0)
+    resumed.log("adversarial", 1, reward=1.0)
+    resumed.close()
+    assert told == [{"nll": 2.0, "tokens_per_second": 25.0}]
+    rates = [record.get("tokens_per_second") for record in records(tmp_path)]
+    assert rates == [40.0, 40.0, None]
+    assert not any("tokens" in record for record in records(tmp_path))
+
+
+def test_a_shared_pretraining_is_no_part_of_the_time_that_a_rate_is_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("bench.context.time.monotonic", lambda: now[0])
+
+    def train(own: Any) -> dict[str, torch.Tensor]:
+        now[0] += 50.0
+        own.log("pretrain", 1, tokens=500)
+        return {}
+
+    run = CellRun(tmp_path / "cell", surroundings(tmp_path))
+    run.pretrained({}, train)
+    now[0] += 2.0
+    run.log("train", 1, tokens=60)
+    run.close()
+    assert records(tmp_path)[0]["tokens_per_second"] == 30.0
+    (folder,) = (tmp_path / "pretrained").iterdir()
+    assert json.loads((folder / "log.jsonl").read_text())["tokens_per_second"] == 10.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from baselines.nets.attention import AttentionSeq2Seq
+from baselines.nets import attention
+from baselines.nets.attention import AttentionSeq2Seq, additive_scores
 from baselines.nets.gru import GRUStack
 from baselines.nets.lstm import initialise
 from tests import nets
@@ -71,3 +72,24 @@ def test_gates_start_as_matrices_of_their_own_without_a_forget_bias(scheme, std)
         assert float(weights[name].std()) == pytest.approx(std, rel=0.05)
     biases = [weights[name] for name in weights if "bias_hh" in name or (scheme != "normal" and "bias_ih" in name)]
     assert all(float(bias.abs().max()) == 0.0 for bias in biases)
+
+
+@pytest.mark.parametrize("time", [0, 1, 6])
+def test_without_gradients_attention_holds_some_steps_at_a_time(time, monkeypatch):
+    rng = nets.stream()
+    queries, keys = (torch.randn(3, n, 5, generator=rng, dtype=torch.float64) for n in (time, 4))
+    score = torch.nn.Linear(5, 1, bias=False, dtype=torch.float64)
+    expected = torch.einsum("bijd,d->bij", torch.tanh(queries[:, :, None] + keys[:, None]), score.weight[0])
+    sizes = []
+    score.register_forward_hook(lambda _, given, __: sizes.append(given[0].numel()))
+    step = keys.numel()
+    for numbers in (0, step, 4 * step, 1000 * step):
+        monkeypatch.setattr(attention, "NUMBERS", numbers)
+        sizes.clear()
+        with torch.no_grad():
+            nets.close(additive_scores(queries, keys, score), expected)
+        assert max(sizes) <= max(numbers, step)
+        assert len(sizes) == max(1, -(-time // max(1, numbers // step)))
+        sizes.clear()
+        additive_scores(queries, keys, score)
+        assert sizes == [time * step], "what a gradient needs is held anyway"
