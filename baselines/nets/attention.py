@@ -198,7 +198,7 @@ def additive_scores(queries: Tensor, keys: Tensor, score: nn.Linear) -> Tensor:
         [batch, time, source time].
     """
     most = queries.shape[1] if torch.is_grad_enabled() else NUMBERS // max(1, keys.numel())
-    scores = [score((some.unsqueeze(2) + keys.unsqueeze(1)).tanh_()) for some in queries.split(max(1, most), 1)]
+    scores = [score((some.unsqueeze(2) + keys.unsqueeze(1)).tanh_()) for some in torch.split(queries, max(1, most), 1)]
     return torch.cat(scores, 1).squeeze(-1)
 
 
