@@ -37,6 +37,7 @@ RUNS = {  # as tables name them
     "dialogue": Run("dialogue", "dialogue"),
     "arXiv": Run("summarization", "summarization"),
     "SciTLDR": Run("summarization", "scitldr"),
+    "CSL": Run("summarization", "csl"),
     "SciTLDR, no reward": Run("summarization", "scitldr-teacher", control=True),
     "arXiv, longer for D": Run("summarization", "summarization-long-d", control=True),
     "dialogue, no reward": Run("dialogue", "dialogue-teacher", control=True),
