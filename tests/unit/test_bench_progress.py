@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from bench.errors import UserError
-from bench.progress import GridState, LiveProgress, PlainProgress, Running, duration, make_progress
+from bench.progress import GridState, LiveProgress, PlainProgress, Running, duration, figures_text, make_progress
 
 
 class Clock:
@@ -226,6 +226,11 @@ def test_many_threads_lose_no_cell(mode):
         lines = stream.getvalue().splitlines()
         assert len(lines) == 1 + 2 * 80
         assert sum("80/80 cells" in line for line in lines) == 1
+
+
+def test_large_figures_are_whole_numbers():
+    figures = {"nll": 5.812345, "tokens_per_second": 12345.6, "loss": -1234.5, "small": 1.5e-7}
+    assert figures_text(figures) == "nll 5.812  tokens_per_second 12,346  loss -1,234  small 1.5e-07"
 
 
 def test_rich_is_imported_only_for_live_bars():
