@@ -34,7 +34,7 @@ PROTOCOL: dict[str, tuple[str, tuple[str, ...]]] = {
     "smoothing": ("smoothing", ("smooth",)),
     "decoding": ("decoding", ("dec", "T")),
 }
-# what a signature can't say of our data
+# what a signature can't say of our data; told once for a task
 NOTES = {
     "oracle": "our oracle has weights of its own, near to those of SeqGAN's but not the same",
     "translation": "ours learn from short everyday sentences, in words, or subwords (none of which is unknown, so that "
@@ -178,7 +178,11 @@ def differences(pair: Pair) -> list[str]:
             unknown.append(f"{word} (ours {own})")
     if unknown:
         told.append(f"theirs not stated: {', '.join(unknown)}")
-    return told + [note for task, note in NOTES.items() if task == pair.table.task]
+    return told
+
+
+def _note(task: str) -> list[str]:
+    return [NOTES[task]] if task in NOTES else []
 
 
 def our_scale(pair: Pair) -> str:
@@ -197,7 +201,8 @@ def write_reported(found: Sequence[Pair], numbers: Sequence[Reported], directory
 def _record(pair: Pair) -> list[object]:
     line, table, ours = pair.line, pair.table, pair.ours
     about = [line.baseline, line.config_hash, ours.mean, ours.half, len(ours.by_seed), ours.items, table.data]
-    where = [table.split, pair.decoding, table.track, ours.signature, "; ".join(differences(pair))]
+    differs = [*differences(pair), *_note(table.task)]
+    where = [table.split, pair.decoding, table.track, ours.signature, "; ".join(differs)]
     return [*(getattr(pair.reported, name) for name in COLUMNS), *about, *where]
 
 
@@ -213,7 +218,7 @@ def markdown(found: Sequence[Pair], numbers: Sequence[Reported]) -> str:
     parts = ["# Reported against reproduced", _LEGEND]
     for task in dict.fromkeys(pair.reported.our_task for pair in found):
         here = [pair for pair in found if pair.reported.our_task == task]
-        parts += [f"## {escape(task)}", *_section(here)]
+        parts += [f"## {escape(task)}", *(f"Of all rows: {escape(note)}." for note in _note(task)), *_section(here)]
         lacking = _lacking(here, [number for number in numbers if number.our_task == task])
         parts += [f"Reported, and beside no value of this run: {escape(lacking)}."] if lacking else []
     return "\n\n".join([*parts, escape(memory_note())]) + "\n"
@@ -245,7 +250,8 @@ def text(found: Sequence[Pair], numbers: Sequence[Reported]) -> str:
     last: Reported | None = None
     for pair in found:
         if last is None or last.our_task != pair.reported.our_task:
-            lines += ["", pair.reported.our_task]
+            task = pair.reported.our_task
+            lines += ["", task, *(f" of all rows: {note}" for note in _note(task))]
         if last != pair.reported:
             about = f"{pair.reported.metric} {pair.reported.value} ({_confidence(pair.reported)})"
             lines.append(wording.clean(f" {_system(pair.reported)}: {about}"))

@@ -192,13 +192,20 @@ def test_what_differs_is_told_in_words() -> None:
         "references: theirs 1 a sentence, ours refs:1/item",
         "tokenisation: theirs Moses, ours tok:rouge-score stem:porter",
         "theirs not stated: decoding (ours dec:greedy)",
-        reported.NOTES["translation"],
     ]
     (pair,) = pairs([ours()], [NUMBER])
-    assert reported.differences(pair)[1:-1] == [
+    assert reported.differences(pair)[1:] == [
         "theirs not stated: references (ours nrefs:var), tokenisation (ours tok:13a case:mixed), "
         "smoothing (ours smooth:exp), decoding (ours dec:greedy)"
     ]
+
+
+def test_what_holds_for_all_rows_is_told_once(tmp_path: Path) -> None:
+    found = pairs([ours(), ours(config_hash="22")], [NUMBER])
+    note = reported.NOTES["translation"]
+    assert text(found, [NUMBER]).count(note) == markdown(found, [NUMBER]).count(note) == 1
+    _, path = reported.write_reported(found, [NUMBER], tmp_path)
+    assert all(record["differs"].endswith(note) for record in records(path))
 
 
 def test_nothing_is_subtracted_or_marked_best() -> None:

@@ -38,6 +38,7 @@ RUNS = {  # as tables name them
     "arXiv": Run("summarization", "summarization"),
     "SciTLDR": Run("summarization", "scitldr"),
     "CSL": Run("summarization", "csl"),
+    "EN->FR": Run("translation", "translation"),
     "SciTLDR, no reward": Run("summarization", "scitldr-teacher", control=True),
     "arXiv, longer for D": Run("summarization", "summarization-long-d", control=True),
     "dialogue, no reward": Run("dialogue", "dialogue-teacher", control=True),
@@ -51,6 +52,11 @@ COLUMNS = {  # as tables name them -> split, decoding, metric, places
     "ROUGE-L, greedy": ("test", "greedy", "rouge-l", 3),
     "ROUGE-1, beam": ("test", "beam4@1/no-unk", "rouge-1", 3),
     "ROUGE-2, beam": ("test", "beam4@1/no-unk", "rouge-2", 3),
+    "sacreBLEU, greedy": ("test", "greedy", "sacrebleu", 1),
+    "sacreBLEU, beam": ("test", "beam5@1", "sacrebleu", 1),
+    "sacreBLEU, beam, UNK replaced": ("test", "beam5@1/replace-unk", "sacrebleu", 1),
+    "chrF, beam": ("test", "beam5@1", "chrf", 1),
+    "NTREX: sacreBLEU, beam": ("test_ntrex", "beam5@1", "sacrebleu", 1),
     "NLL-test": ("test", "", "nll-test", 3),
 }
 
