@@ -72,7 +72,7 @@ BUDGETS = over_pretraining(_STAGE)
 
 class BSO(Baseline):
     name: ClassVar[str] = "bso"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     summary: ClassVar[str] = "beam-search optimisation: a margin between the target's prefix and the beam's last"
     source: ClassVar[str] = "Wiseman and Rush 2016, arXiv 1606.02960"
     Config: ClassVar[type[BaselineConfig]] = BSOConfig
@@ -148,6 +148,8 @@ class BeamLearner(SecondStage):
     def __init__(self, corpus: Corpus, config: BSOConfig, generator: NeuralGenerator, run: Run) -> None:
         super().__init__(corpus, config, generator, run, stage="bso")
         self.config = config
+        # a look goes by what is trained: the beam that the paper decodes with, of the training's width less 1
+        self.decoding = Decoding("beam", beam_size=max(1, config.max_beam - 1))
 
     @property
     def width(self) -> int:

@@ -1,7 +1,7 @@
 """What methods share that train a pre-trained generator further on pairs: batches, safe points, looks at valid.
 
-A look decodes some sources of valid greedily and takes the mean sentence BLEU of what comes out; the weights of the
-best look are kept, as sequence-level methods choose their model.
+A look decodes some sources of valid, greedily unless a method trains another decoding, and takes the mean sentence BLEU
+of what comes out; the weights of the best look are kept, as sequence-level methods choose their model.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class SecondStage:
 
     Attributes:
         bleu: sentence BLEU of ids against targets, as the methods are rewarded.
+        decoding: of the output that is looked at; greedy unless a method says otherwise.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class SecondStage:
         self.pairs = Pairs(corpus, run, config.batch)
         self.optimizer = torch.optim.Adam(self.net.parameters(), config.learning_rate, fused=True)
         self.bleu = PairBleu(corpus.vocab.size, corpus.vocab.eos, smoothing=config.smoothing, unk=corpus.vocab.unk)
+        self.decoding = Decoding("greedy")
         self.done = Done()
 
     @property
@@ -98,13 +100,11 @@ class SecondStage:
         self.run.checkpoint(self.state)
 
     def look_at_valid(self) -> dict[str, float]:
-        """Mean BLEU of greedy output, and nats per token, on the first rows of valid; keeps the best weights."""
+        """Mean BLEU of the output, and nats per token, on the first rows of valid; keeps the best weights."""
         valid = self.corpus.splits["valid"]
         assert valid.sources is not None, "a task without sources has no pairs"
         rows = np.arange(min(self.settings.valid_rows, len(valid)))
-        drawn = self.generator.generate(
-            valid.sources.take(rows), decoding=Decoding("greedy"), rng=self.run.rng("greedy")
-        )
+        drawn = self.generator.generate(valid.sources.take(rows), decoding=self.decoding, rng=self.run.rng("greedy"))
         pad = self.corpus.vocab.pad
         tokens, gold = (torch.from_numpy(part.padded(pad)) for part in (drawn, valid.targets.take(rows)))
         bleu = float(self.bleu(tokens, gold).mean())

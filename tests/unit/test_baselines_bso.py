@@ -260,3 +260,19 @@ def test_the_beam_grows_with_the_steps() -> None:
     assert (whole.width, whole.total) == (4, 13 * 8)
     whole.done.step = 10**6
     assert whole.width == 6
+
+
+def test_a_look_goes_by_the_beam_that_is_trained() -> None:
+    method = tiny(max_beam=4, valid_rows=1000)
+    generator = method.build(CORPUS)
+    initialise(generator.net, "uniform", 1.0, torch.Generator().manual_seed(3))
+    generator.raw.fill_(1)
+    learner = BeamLearner(CORPUS, method.config, generator, FakeRun())
+    valid = CORPUS.splits["valid"]
+    bleu = {}
+    for how in ("greedy", "beam3"):
+        drawn = generator.generate(valid.sources, decoding=Decoding.parse(how), rng=torch.Generator())
+        tokens, gold = (torch.from_numpy(part.padded(CORPUS.vocab.pad)) for part in (drawn, valid.targets))
+        bleu[how] = float(learner.bleu(tokens, gold).mean())
+    assert bleu["greedy"] != bleu["beam3"]
+    assert learner.look_at_valid()["valid_bleu"] == pytest.approx(bleu["beam3"])
