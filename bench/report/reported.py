@@ -37,8 +37,7 @@ PROTOCOL: dict[str, tuple[str, tuple[str, ...]]] = {
 # what a signature can't say of our data; told once for a task
 NOTES = {
     "oracle": "our oracle has weights of its own, near to those of SeqGAN's but not the same",
-    "translation": "ours learn from short everyday sentences, in words, or subwords (none of which is unknown, so that "
-    "nothing is replaced)",
+    "translation": "ours learn from short everyday sentences, in words, or in subwords, which are never unknown",
 }
 
 
