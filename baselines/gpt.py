@@ -17,18 +17,22 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from torch import Tensor
 
 from baselines.base import Baseline, BaselineConfig, Run
+from baselines.grown import GrownConfig
 from baselines.nets.transformer import MISSING, TransformerLanguageModel, available, initialise
 from baselines.neural import NeuralGenerator
 from baselines.pretrained import PretrainedGenerator
 from baselines.training.loss import cross_entropy
+from baselines.training.precision import BEFORE, Precision
 from baselines.training.tuning import train_text
 from tasks.base import Corpus, Ragged, Split
 
 CACHE = 1 << 26  # numbers of keys and values that sampling holds at once: 256 MB of float32
 
 
-class TrainingConfig(BaselineConfig):
+class TrainingConfig(GrownConfig):
     """Maximum likelihood with early stopping. "GPT-1" is section 4.1 of Radford et al. 2018, "Model specifications"."""
+
+    added: ClassVar[Mapping[str, Any]] = BEFORE
 
     epochs: PositiveInt = 100  # GPT-1; at most
     batch: PositiveInt = 64  # GPT-1, of 512 tokens each; here of one text each
@@ -39,6 +43,7 @@ class TrainingConfig(BaselineConfig):
     clip: PositiveFloat = 1.0  # of the gradient's global norm; ours: GPT-1 names none
     patience: PositiveInt = 10  # epochs without improvement on valid, then training ends; ours
     valid_rows: PositiveInt = 2000  # the first of valid, looked at after each epoch
+    precision: Precision = "float32"  # of matrix products in training; "bfloat16" is meant for GPUs
 
     def share(self, step: int, total: int) -> float:
         """Of the rate: up linearly from 0, then down to 0 at the last step."""

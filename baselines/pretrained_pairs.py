@@ -7,9 +7,9 @@ told with the unit they are counted in.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +18,16 @@ import torch.nn.functional as F
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from baselines.base import BaselineConfig, CannotDecode, Decoding, NotTractable, Run
+from baselines.base import CannotDecode, Decoding, NotTractable, Run
 from baselines.decoding import Limits, beam_search, greedy
+from baselines.grown import GrownConfig
 from baselines.nets.base import AutoregressiveNet, Memory
 from baselines.nets.base import State as NetState
 from baselines.nets.transformer import library
 from baselines.neural import evaluating
 from baselines.pretrained import SavedOnce, fingerprint, kept
 from baselines.sampling import draw
+from baselines.training.precision import BEFORE, Precision
 from baselines.training.tuning import train_text
 from tasks.base import Corpus, Ragged, Split
 
@@ -34,8 +36,10 @@ LOGITS = 1 << 26  # worked on at once in scoring: 256 MB of float32
 CACHE = 1 << 26  # numbers of keys and values that decoding holds at once
 
 
-class PairTuningConfig(BaselineConfig):
+class PairTuningConfig(GrownConfig):
     """Fine-tuning by maximum likelihood; the constants of BART's code for summarization where not said otherwise."""
+
+    added: ClassVar[Mapping[str, Any]] = BEFORE
 
     epochs: PositiveInt = 3  # ours
     batch: PositiveInt = 32
@@ -45,6 +49,7 @@ class PairTuningConfig(BaselineConfig):
     clip: PositiveFloat = 0.1  # of the gradient's global norm
     patience: PositiveInt = 1  # epochs without improvement on valid, then training ends; ours
     valid_rows: PositiveInt = 2000  # the first of valid, looked at after each epoch
+    precision: Precision = "float32"  # of matrix products in training; "bfloat16" is meant for GPUs
 
     def share(self, step: int, total: int) -> float:
         """Of the rate: up linearly from 0, then down to 0 at the last step."""
@@ -210,7 +215,7 @@ class PretrainedPairs(SavedOnce):
         logits = self.model(
             input_ids=read, attention_mask=seen.long(), decoder_input_ids=inputs, use_cache=False
         ).logits
-        return F.cross_entropy(logits[inside], padded[inside], reduction="none")
+        return F.cross_entropy(logits[inside].float(), padded[inside], reduction="none")
 
     def _padded(self, rows: Ragged) -> tuple[Tensor, Tensor]:
         """Ids [batch, time], and which of them count."""

@@ -56,6 +56,8 @@ class ScheduledSamplingConfig(BaselineConfig):
 
     @model_validator(mode="after")
     def _check(self) -> ScheduledSamplingConfig:
+        if self.mle.precision != "float32":
+            raise ValueError("mle.precision: scheduled sampling trains step by step, in float32 alone")
         if self.decay == "exponential" and self.k >= 1:
             raise ValueError("exponential decay needs k < 1")
         if self.decay == "inverse_sigmoid" and self.k < 1:

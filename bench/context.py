@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save_file
 
 from baselines.base import Diverged, Generator, Run, State
+from bench.busy import watched
 from bench.config import content_hash
 from bench.seeding import seed_for
 from bench.store import RunStore, read_json, write_atomically, write_json
@@ -21,6 +22,7 @@ from bench.tracking import JsonlTracker, MultiTracker, TensorBoardTracker
 
 CHECKPOINT = "checkpoint.pt"
 RATE = "tokens_per_second"
+BUSY = "gpu_busy"
 
 
 class Interrupted(Exception):
@@ -67,6 +69,7 @@ class CellRun:
         if around.tensorboard:
             trackers.append(TensorBoardTracker(folder / "tensorboard"))
         self._tracker = MultiTracker(trackers)
+        self._busy = watched(self.device)
         self._records = 0
         self._checkpoint: dict[str, Any] = {}
         self._seed_global("start")
@@ -91,7 +94,7 @@ class CellRun:
 
     def log(self, stage: str, step: int, **figures: float) -> None:
         bad = [f"{name} is {value}" for name, value in figures.items() if not math.isfinite(value)]
-        figures = self._with_rate(figures)
+        figures = self._with_rate(figures) | self._with_busy()
         self._tracker.log({"stage": stage, "step": step, "seconds": round(self.seconds, 3), **figures})
         self._records += 1
         self._logged = self.seconds
@@ -109,6 +112,11 @@ class CellRun:
         told = dict(figures)
         tokens, seconds = told.pop("tokens", None), self.seconds - self._logged
         return told if tokens is None or seconds <= 0 else {**told, RATE: round(tokens / seconds, 1)}
+
+    def _with_busy(self) -> dict[str, float]:
+        """The share of the time since the last line in which the GPU worked, where it tells."""
+        share = None if self._busy is None else self._busy.take()
+        return {} if share is None else {BUSY: round(share, 3)}
 
     def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
         stop = self._around.stop()
@@ -140,6 +148,7 @@ class CellRun:
         else:
             self._restore_streams()
         self._clock = time.monotonic()
+        self._with_busy()  # what was heard so far is of the pre-training
         return state
 
     def snapshot(self, stage: str, generator: Generator) -> None:
@@ -147,11 +156,13 @@ class CellRun:
 
     def finish(self) -> None:
         """Training is over and its result saved: what was only for resuming goes."""
-        self._tracker.close()
+        self.close()
         (self._folder / CHECKPOINT).unlink(missing_ok=True)
 
     def close(self) -> None:
         self._tracker.close()
+        if self._busy is not None:
+            self._busy.close()
 
     def _seed(self, purpose: str) -> int:
         return seed_for(f"{self._purpose}/{purpose}", self._around.task, self._around.seed)

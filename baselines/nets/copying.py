@@ -135,6 +135,7 @@ class Copying(AttentiveDecoder):
     def _features(self, *parts: Tensor) -> Tensor:
         assert self._found is not None, "no attention came before"
         (weights, tokens), self._found = self._found, None  # weights [batch, time, places], tokens [batch, places]
+        weights = weights.to(torch.promote_types(weights.dtype, torch.float32))  # in fewer bits ids would not be exact
         tokens = tokens.unsqueeze(1).expand_as(weights).to(weights.dtype)
         where = (*parts[0].shape[:-1], -1)  # a single step may have no dimension for time
         found = [super()._features(*parts), self.gate(torch.cat(parts, -1)), weights.reshape(where)]

@@ -1,6 +1,7 @@
 """Cross-entropy from features, in chunks: logits of [tokens, vocab] never exist whole, nor wait for backward.
 
-The gradients are found in the forward pass, chunk by chunk, while the chunk's logits are still in the cache.
+The gradients are found in the forward pass, chunk by chunk, while the chunk's logits are still in the cache. Under
+`torch.autocast` the matrix products are in its type, and all else is in float32.
 """
 
 from __future__ import annotations
@@ -31,15 +32,18 @@ def cross_entropy(
         weights: [tokens], constants (rewards, for a policy gradient); None is 1 each.
         label_smoothing: this share of the target's probability is spread evenly over the vocabulary.
     """
-    if weights is None:
-        weights = features.new_ones(len(targets))
-    if isinstance(output, CopyOutput):
-        if label_smoothing:
-            raise ValueError("labels are not smoothed where the output copies")
-        return _copying_cross_entropy(features, output, targets, weights)
-    arguments = (features, output.weight, output.bias, targets, weights, label_smoothing)
-    loss: Tensor = _CrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call, unused-ignore]
-    return loss
+    kind = features.device.type
+    products = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+    with torch.autocast(kind, enabled=False):
+        if products is not None:
+            features = features.float()
+        if weights is None:
+            weights = features.new_ones(len(targets))
+        if isinstance(output, CopyOutput):
+            if label_smoothing:
+                raise ValueError("labels are not smoothed where the output copies")
+            return _copying_cross_entropy(features, output, targets, weights, products)
+        return _softmax_cross_entropy(features, output, targets, weights, label_smoothing, products)
 
 
 @torch.no_grad()
@@ -69,7 +73,22 @@ def _softmax_log_probs(features: Tensor, weight: Tensor, bias: Tensor, targets: 
     return found.clamp_(max=0)  # the two parts are rounded apart
 
 
-def _copying_cross_entropy(features: Tensor, output: CopyOutput, targets: Tensor, weights: Tensor) -> Tensor:
+def _softmax_cross_entropy(
+    features: Tensor,
+    output: nn.Linear,
+    targets: Tensor,
+    weights: Tensor,
+    smoothing: float,
+    products: torch.dtype | None,
+) -> Tensor:
+    arguments = (features, output.weight, output.bias, targets, weights, smoothing, products)
+    loss: Tensor = _CrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call, unused-ignore]
+    return loss
+
+
+def _copying_cross_entropy(
+    features: Tensor, output: CopyOutput, targets: Tensor, weights: Tensor, products: torch.dtype | None
+) -> Tensor:
     """With p = g P + c, d log p = (g P / p) d log P + what g and c add.
 
     So the softmax's part of the gradient is that of a cross-entropy with other weights, and stays in chunks.
@@ -78,39 +97,54 @@ def _copying_cross_entropy(features: Tensor, output: CopyOutput, targets: Tensor
     with torch.no_grad():
         generated = _softmax_log_probs(readout, output.weight, output.bias, targets)
     found, part = output.of_targets(features, targets, generated)
-    arguments = (readout, output.weight, output.bias, targets, weights * part, 0.0)
-    own: Tensor = _CrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call, unused-ignore]
+    own = _softmax_cross_entropy(readout, output, targets, weights * part, 0.0, products)
     return (own - own.detach()) - (weights * found).sum()  # of `own` the gradient alone is wanted
 
 
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, weights: Tensor, smoothing: float
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        smoothing: float,
+        products: torch.dtype | None,
     ) -> Tensor:
+        """`products`: the type of the matrix products; None is that of the features."""
         wants = any(ctx.needs_input_grad)
         total = features.new_zeros(())
         grad_features = torch.empty_like(features)
         # One more column than the weight has: the bias is the weight of a feature that is always 1.
         grad_layer = weight.new_zeros(weight.shape[0], weight.shape[1] + 1)
         size = max(MIN_ROWS, chunk_rows(weight.shape[0], features.device))
+        matrix = weight if products is None else weight.to(products)
         for start in range(0, len(targets), size):
             chunk = slice(start, start + size)
             x, y, w = features[chunk], targets[chunk, None], weights[chunk, None]
-            loss, unnormalised, mass = _chunk(torch.addmm(bias, x, weight.t()), y, smoothing)
+            logits = torch.addmm(bias, x, weight.t()) if products is None else x.to(products) @ matrix.t() + bias
+            loss, unnormalised, mass = _chunk(logits, y, smoothing)
             total += loss @ w.squeeze(1)
             if wants:
                 # d loss / d logits is `unnormalised / mass`; the small matrices are divided instead of the large one.
                 scale = w / mass
-                torch.mul(unnormalised @ weight, scale, out=grad_features[chunk])
-                grad_layer.addmm_(unnormalised.t(), torch.cat([x * scale, scale], 1))
+                scaled = torch.cat([x * scale, scale], 1)
+                if products is None:
+                    torch.mul(unnormalised @ weight, scale, out=grad_features[chunk])
+                    grad_layer.addmm_(unnormalised.t(), scaled)
+                else:
+                    unnormalised = unnormalised.to(products)
+                    torch.mul(unnormalised @ matrix, scale, out=grad_features[chunk])
+                    grad_layer += unnormalised.t() @ scaled.to(products)
         ctx.save_for_backward(grad_features, grad_layer)
         return total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         grad_features, grad_layer = ctx.saved_tensors
-        return grad_features * grad, grad_layer[:, :-1] * grad, grad_layer[:, -1] * grad, None, None, None
+        return grad_features * grad, grad_layer[:, :-1] * grad, grad_layer[:, -1] * grad, *(None,) * 4
 
 
 def _chunk(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -20,6 +20,7 @@ from baselines.nets.base import AutoregressiveNet
 from baselines.neural import CONDITIONAL, NetConfig, NeuralGenerator, build_net, initialise_net
 from baselines.training.batches import Collator, Rows, bucketed
 from baselines.training.loss import cross_entropy
+from baselines.training.precision import BEFORE, Precision, products_in
 from baselines.training.valid import valid_nll
 from tasks.base import Corpus, Split
 
@@ -30,7 +31,7 @@ STAGE = "pretrain"
 class MLEConfig(GrownConfig):
     """Generator and optimisation. An *interval* lies between two looks at valid: an epoch, or `interval` steps."""
 
-    added: ClassVar[Mapping[str, Any]] = {"warmup": 0}
+    added: ClassVar[Mapping[str, Any]] = {"warmup": 0, **BEFORE}
 
     net: NetConfig = NetConfig()
     epochs: PositiveInt = 30  # at most; in intervals where `interval` is set
@@ -44,6 +45,7 @@ class MLEConfig(GrownConfig):
     label_smoothing: NonNegativeFloat = Field(default=0.0, lt=1.0)
     valid_rows: PositiveInt = 2000  # the first of valid, looked at after each interval
     warmup: NonNegativeInt = 0  # steps in which the rate rises linearly from 0, whatever the schedule then makes of it
+    precision: Precision = "float32"  # of matrix products in training; "bfloat16" is meant for GPUs
 
     @model_validator(mode="after")
     def _copies_are_not_smoothed(self) -> Self:
@@ -243,10 +245,12 @@ def _step(
 ) -> Tensor:
     """One update on the named rows; gives the loss summed over tokens and the number of tokens [2], on the device."""
     sources = None if split.sources is None else split.sources.take(rows)
-    batch = collator.batch(split.targets.take(rows), sources, net.output.weight.device)
-    memory = () if batch.sources is None else net.encode(*batch.sources)
-    features = net(batch.inputs, memory)[batch.inside]
-    loss = cross_entropy(features, net.output, batch.targets[batch.inside], label_smoothing=config.label_smoothing)
+    device = net.output.weight.device
+    batch = collator.batch(split.targets.take(rows), sources, device)
+    with products_in(config.precision, device):
+        memory = () if batch.sources is None else net.encode(*batch.sources)
+        features = net(batch.inputs, memory)[batch.inside]
+        loss = cross_entropy(features, net.output, batch.targets[batch.inside], label_smoothing=config.label_smoothing)
     optimiser.zero_grad()
     torch.autograd.backward(loss / len(features))
     nn.utils.clip_grad_norm_(net.parameters(), config.clip)

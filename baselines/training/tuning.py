@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from baselines.base import Run, State
 from baselines.training.batches import Rows, bucketed
+from baselines.training.precision import Precision, products_in
 from baselines.training.saving import moments, set_moments
 from tasks.base import Ragged
 
@@ -41,6 +42,8 @@ class Settings(Protocol):
     def patience(self) -> int: ...
     @property
     def valid_rows(self) -> int: ...
+    @property
+    def precision(self) -> Precision: ...
     def share(self, step: int, total: int) -> float: ...
 
 
@@ -79,7 +82,7 @@ def train_text(generator: Any, train: Data, valid: Data, settings: Settings, run
             batches = bucketed(train[-1], sources, settings.batch, course.order_seed)
         rows = tuple(part.take(batches[place]) for part in train)
         set_rate(optimiser, settings.learning_rate * settings.share(course.step, total))
-        loss += training_step(generator, optimiser, rows, settings.clip)
+        loss += training_step(generator, optimiser, rows, settings)
         course.step, course.tokens = course.step + 1, course.tokens + len(rows[-1].flat)
         if course.step % 20 == 0:
             run.progress(stage, course.step, total, nll=float(loss) / course.tokens, tokens=course.tokens)
@@ -111,12 +114,13 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def training_step(generator: Any, optimiser: torch.optim.Optimizer, rows: Data, clip: float) -> Tensor:
+def training_step(generator: Any, optimiser: torch.optim.Optimizer, rows: Data, settings: Settings) -> Tensor:
     """One update on the mean over the target tokens; gives the sum of their losses, on the device."""
-    loss = generator.loss(*rows)
+    with products_in(settings.precision, next(generator.parameters()).device):
+        loss = generator.loss(*rows)
     optimiser.zero_grad()
     torch.autograd.backward(loss / len(rows[-1].flat))
-    nn.utils.clip_grad_norm_(generator.parameters(), clip)
+    nn.utils.clip_grad_norm_(generator.parameters(), settings.clip)
     optimiser.step()
     summed: Tensor = loss.detach().double()
     return summed

@@ -16,6 +16,7 @@ GIVES = {
     "subword": "byte-level BPE: --set translation.tokenizer=bpe, summarization.tokenizer=bpe",
     "transformers": "the methods gpt, transformer and transformer_gan, and checkpoints for them",
     "tensorboard": "run --tensorboard",
+    "gpu": "which share of the time an NVIDIA GPU works (gpu_busy in log.jsonl)",
     "mauve": "the metrics mauve and mauve@ENCODER (mauve-text is under the GPL)",
     "encoders": "features of a neural encoder: the metrics frechet@st:NAME, mauve@st:NAME",
     "dev": "tests, lint and types (make test)",

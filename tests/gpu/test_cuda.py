@@ -16,6 +16,7 @@ from tasks.base import Corpus, Ragged
 from tests.conformance.methods import LETTERS, method, supports
 from tests.fakes import FakeRun
 from tests.toys import conditional_corpus, free_corpus
+from tests.unit.test_training_precision import NETS, check_rounding
 
 pytestmark = [
     pytest.mark.gpu,
@@ -70,6 +71,11 @@ def test_a_model_trained_on_the_gpu_has_the_same_likelihood_and_samples_on_the_c
         again = model.generate(test.sources, decoding=Decoding("greedy"), rng=rng)
     same = sum(drawn[i].tolist() == again[i].tolist() for i in range(len(drawn)))
     assert same >= 0.95 * len(drawn)  # rounding may tip a draw that lies on an edge
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_training_in_bfloat16_is_that_in_float32_but_for_rounding(name: str) -> None:
+    check_rounding(name, torch.device("cuda"))
 
 
 @pytest.mark.parametrize("kind", ["free", "conditional"])

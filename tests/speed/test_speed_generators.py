@@ -2,6 +2,7 @@
 
 Run with `pytest tests/speed/test_speed_generators.py --benchmark-only -m speed -s`. Times are CPU seconds of one
 thread, which other work on the machine disturbs less than the clock on the wall; all take turns with the row `mle`.
+On a GPU, where there is one: updates at the `paper` sizes with products in float32 and in bfloat16, in turns.
 """
 
 from __future__ import annotations
@@ -43,11 +44,15 @@ def corpus(pairs: int = PAIRS) -> Corpus:
 
 
 class Trainer:
-    def __init__(self, cls: type[mle.MLE], data: Corpus) -> None:
-        self.config: Any = cls.Config.model_validate(cls.preset("small", "translation", "conditional"))
+    def __init__(
+        self, cls: type[mle.MLE], data: Corpus, budget: str = "small", device: str = "cpu", **changes: Any
+    ) -> None:
+        settings = cls.preset(budget, "translation", "conditional") | changes
+        self.config: Any = cls.Config.model_validate(settings)
         self.split, self.collator = data.splits["train"], Collator.of(data)
-        self.net = build_net(data, self.config.net).train()
+        self.net = build_net(data, self.config.net)
         initialise_net(self.net, self.config.net, torch.Generator().manual_seed(0))
+        self.net.to(device).train()
         self.optimiser = torch.optim.Adam(self.net.parameters(), 1e-3, fused=True)
 
     def step(self) -> float:
@@ -55,6 +60,15 @@ class Trainer:
         start = time.process_time()
         _step(self.net, self.optimiser, self.split, np.arange(PAIRS), self.collator, self.config)
         return time.process_time() - start
+
+    def steps_on_a_gpu(self, count: int) -> float:
+        """Seconds of that many updates."""
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(count):
+            _step(self.net, self.optimiser, self.split, np.arange(PAIRS), self.collator, self.config)
+        torch.cuda.synchronize()
+        return time.perf_counter() - start
 
 
 @pytest.mark.parametrize("cls", ROWS)
@@ -71,3 +85,19 @@ def test_training_step(benchmark: Any, cls: type[mle.MLE]) -> None:
     print(
         f"\n{cls.name}: {rate:.0f} target tokens/s, {seconds:.3f} s a step, {seconds / reference:.2f} times that of mle"
     )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("cls", [mle.MLE, mle.Transformer])
+def test_training_step_in_bfloat16(benchmark: Any, cls: type[mle.MLE]) -> None:
+    if cls is mle.Transformer and not available():
+        pytest.skip("transformers is not installed")
+    data, count = corpus(), 20
+    plain, fast = (Trainer(cls, data, "paper", "cuda", precision=name) for name in ("float32", "bfloat16"))
+    taken = [(plain.steps_on_a_gpu(count), fast.steps_on_a_gpu(count)) for _ in range(6)][1:]
+    reference, seconds = (statistics.median(side) for side in zip(*taken, strict=True))
+    benchmark.pedantic(fast.steps_on_a_gpu, (count,), rounds=1)
+    rate = count * len(data.splits["train"].targets.flat) / seconds
+    benchmark.extra_info |= {"tokens_per_second": rate, "of_float32": reference / seconds}
+    print(f"\n{cls.name}: {rate:.0f} target tokens/s in bfloat16, {reference / seconds:.2f} times those in float32")
