@@ -21,7 +21,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from baselines.base import Baseline, BaselineConfig, Run, State
-from baselines.decoding import sample
+from baselines.decoding import greedy, sample
 from baselines.nets.grid_cnn import Activation, GridCNN
 from baselines.neural import NeuralGenerator, build_net, evaluating, lacks
 from baselines.training.batches import Batch, Rows, bucketed
@@ -57,6 +57,9 @@ class AdversarialNMTConfig(BaselineConfig):
     batch: PositiveInt = 32  # code: --joint-batch-size of its script
     clip: PositiveFloat = 1.0  # code: --clip-norm of its script; of either player's gradient
 
+    # What D tells from the data: "sample", as the reward is given for samples (ours); "greedy": the generator's likeliest
+    # words, which are far easier to tell (code: those of beam search before the joint training, greedy ones in it).
+    negatives: Literal["sample", "greedy"] = "sample"
     d_accuracy: float = Field(default=0.82, ge=0, le=1)  # code: D's pre-training ends at this accuracy ...
     d_pretrain_steps: PositiveInt = 20_000  # ... or after as many steps: ours
     d_pretrain_optimizer: Optimizer = "rmsprop"  # code
@@ -141,7 +144,7 @@ class Progress:
 
 class AdversarialNMT(Baseline):
     name: ClassVar[str] = "adversarial_nmt"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "policy gradient against a 2-d CNN over the grid of source by target words, half MLE"
     source: ClassVar[str] = "Wu et al. 2017, arXiv 1704.06933"
     adversarial: ClassVar[bool] = True
@@ -216,6 +219,8 @@ class Game:
         self.baseline = RewardBaseline(config.baseline, config.baseline_decay)
         taught, held_out = split_train(corpus, config.held_out)
         self.pairs = Pairs(corpus, run, config.batch, "pairs")
+        # rewards depend on the length: batches of one length each would learn from it, with one baseline for all
+        self.policy_pairs = Pairs(corpus, run, config.batch, "policy pairs", alike=False)
         self.d_pairs = Pairs(taught, run, config.batch, "discriminator pairs", alike=False)
         self.held_out = Pairs(held_out, run, config.batch, "held out")
 
@@ -229,7 +234,7 @@ class Game:
 
     def policy_step(self) -> dict[str, float]:
         """One step up E[R(x, y')], y' from G: every token of a sentence is weighed with what the whole is worth."""
-        sources = self.pairs.draw().sources
+        sources = self.policy_pairs.draw().sources
         assert sources is not None
         drawn = self.sample(sources)
         with evaluating(self.discriminator):
@@ -255,9 +260,9 @@ class Game:
         """D learns from pairs of train, and from the same sources with translations of G as it is now."""
         batch = self.d_pairs.draw()
         assert batch.sources is not None
-        drawn = self.sample(batch.sources)
+        negatives = self.negatives(batch.sources)
         self.discriminator.train()
-        real, fake = self.opinions(batch, drawn)
+        real, fake = self.opinions(batch, negatives)
         loss = (F.softplus(-real).mean() + F.softplus(fake).mean()) / 2  # -log D(x, y) - log(1 - D(x, y'))
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -267,15 +272,18 @@ class Game:
         return {"d_loss": float(loss.detach()), "d_accuracy": float(right(real, fake).mean())}
 
     def look_at_held_out(self) -> dict[str, float]:
-        """D's accuracy on pairs it has not learnt from and on fresh translations, and the mean reward of these."""
+        """D's accuracy on pairs it has not learnt from and on fresh translations, and the mean reward of samples."""
         accuracies, rewards = [], []
         for rows in ordered(self.held_out):
             batch = self.held_out.collate(rows)
             assert batch.sources is not None
             with evaluating(self.discriminator):
-                real, fake = self.opinions(batch, self.sample(batch.sources))
+                real, of_samples = self.opinions(batch, self.sample(batch.sources))
+                fake = of_samples
+                if self.config.negatives != "sample":
+                    _, fake = self.opinions(batch, self.negatives(batch.sources))
             accuracies.append(right(real, fake))
-            rewards.append(reward(fake, self.config.reward))
+            rewards.append(reward(of_samples, self.config.reward))
         accuracy, mean = torch.cat(accuracies).mean(), torch.cat(rewards).mean()
         return {"held_out_accuracy": float(accuracy), "held_out_reward": float(mean)}
 
@@ -285,6 +293,14 @@ class Game:
         read, lengths = self.discriminator.read_sources(*batch.sources), batch.sources[1]
         real = self.discriminator.judge(read, lengths, batch.targets, batch.inside.sum(1))
         return real, self.discriminator.judge(read, lengths, drawn.targets, drawn.inside.sum(1))
+
+    def negatives(self, sources: tuple[Tensor, Tensor]) -> Batch:
+        """Fresh translations for D to tell from the data's."""
+        if self.config.negatives == "sample":
+            return self.sample(sources)
+        with evaluating(self.net):
+            likeliest = greedy(self.net, self.net.encode(*sources), len(sources[0]), self.generator.limits)
+        return self.generator.collator.batch(likeliest, None, self.run.device)
 
     def sample(self, sources: tuple[Tensor, Tensor]) -> Batch:
         """Fresh translations by G as it is now, without dropout."""
@@ -319,6 +335,7 @@ class Game:
             "d_pretrain_moments": moments(self.discriminator, self.d_pretrain_optimizer),
             "baseline": self.baseline.value,
             "pairs": self.pairs.state(),
+            "policy_pairs": self.policy_pairs.state(),
             "d_pairs": self.d_pairs.state(),
         }
 
@@ -330,6 +347,7 @@ class Game:
         set_moments(self.discriminator, self.d_pretrain_optimizer, saved["d_pretrain_moments"])
         self.baseline.value = saved["baseline"]
         self.pairs.restore(saved["pairs"])
+        self.policy_pairs.restore(saved["policy_pairs"])
         self.d_pairs.restore(saved["d_pairs"])
         return Progress(**saved["progress"])
 

@@ -20,15 +20,19 @@ from baselines.adversarial_nmt import (
     Game,
     Progress,
     make_optimizer,
+    ordered,
     reward,
     split_train,
 )
 from baselines.base import Diverged
+from baselines.decoding import greedy
 from baselines.merging import merge
 from baselines.nets.lstm import initialise
 from baselines.nets.transformer import available
-from baselines.neural import Architecture
+from baselines.neural import Architecture, evaluating
+from baselines.training.batches import Batch
 from baselines.training.mle import MLE_BUDGETS, MLEConfig
+from baselines.training.pairs import Pairs
 from tasks.base import Corpus
 from tests.fakes import FakeRun, Interrupted, Saved
 from tests.fresh import fresh_seed
@@ -238,6 +242,60 @@ def test_the_discriminator_learns_from_matched_pairs_and_from_translations_of_th
     fitted()
 
 
+@pytest.mark.parametrize("kind", ["sample", "greedy"])
+def test_negatives_are_samples_or_the_likeliest_words_and_rewards_are_those_of_samples(kind: str) -> None:
+    game = new_game(negatives=kind, held_out=1000)
+    judged: list[Batch] = []
+    opinions = game.opinions
+    game.opinions = lambda b, d: judged.append(d) or opinions(b, d)  # type: ignore[method-assign]
+
+    def rows(batch: Batch) -> list[list[int]]:
+        return [row[inside].tolist() for row, inside in zip(batch.targets, batch.inside, strict=True)]
+
+    def likeliest(sources: tuple[Tensor, Tensor]) -> list[list[int]]:
+        with evaluating(game.net):
+            found = greedy(game.net, game.net.encode(*sources), len(sources[0]), game.generator.limits)
+        return [found[i].tolist() for i in range(len(found))]
+
+    drawn, taught = [], []
+    plain, collate = game.sample, game.d_pairs.collate
+    game.sample = lambda sources: drawn.append(plain(sources)) or drawn[-1]  # type: ignore[method-assign]
+    game.d_pairs.collate = lambda rows: taught.append(collate(rows)) or taught[-1]  # type: ignore[method-assign]
+    game.discriminator_step(torch.optim.SGD(game.discriminator.parameters(), 0.0))
+    if kind == "greedy":
+        assert rows(judged[0]) == likeliest(taught[0].sources)  # type: ignore[arg-type]
+        assert not drawn
+    else:
+        assert judged == drawn
+    judged.clear()
+    drawn.clear()
+    figures = game.look_at_held_out()
+    (lines,), (samples,) = ordered(game.held_out), drawn  # one batch holds all
+    batch = game.held_out.collate(lines)
+    with evaluating(game.discriminator):
+        _, fake = opinions(batch, samples)
+    assert figures["held_out_reward"] == pytest.approx(float(reward(fake, "minus_log_fake").mean()))
+    if kind == "greedy":
+        assert rows(judged[-1]) == likeliest(batch.sources)  # type: ignore[arg-type]
+
+
+def test_policy_batches_are_of_all_lengths_since_one_baseline_is_for_all() -> None:
+    """Batches of one length each: the mean reward of a batch would tell its length, and so would its worth."""
+    corpus = conditional_corpus(400)
+    game = new_game(corpus=corpus, batch=40)
+    lengths = corpus.splits["train"].sources.lengths  # type: ignore[union-attr]
+
+    def spread(pairs: Pairs) -> float:
+        return float(np.mean([lengths[pairs.rows()].std() for _ in range(10)]))
+
+    drawn: list[int] = []
+    rows = game.policy_pairs.rows
+    game.policy_pairs.rows = lambda: drawn.append(1) or rows()  # type: ignore[method-assign]
+    game.policy_step()
+    assert drawn == [1]
+    assert spread(game.pairs) < 0.3 * lengths.std() < 0.8 * lengths.std() < spread(game.policy_pairs)
+
+
 def _pairs(corpus: Corpus) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     train = corpus.splits["train"]
     assert train.sources is not None
@@ -342,7 +400,11 @@ def test_training_never_reads_test_and_valid_only_to_look() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"optimizer": "adam", "d_optimizer": "adam", "select": "valid", "discriminator": {"embeddings": "tuned"}}],
+    [
+        {},
+        {"optimizer": "adam", "d_optimizer": "adam", "select": "valid", "discriminator": {"embeddings": "tuned"}},
+        {"negatives": "greedy"},
+    ],
 )
 def test_interrupted_anywhere_it_ends_the_same_to_the_bit(settings: dict[str, Any]) -> None:
     expected, whole = fitted(**settings, d_accuracy=1.0)
