@@ -57,8 +57,8 @@ class AdversarialNMTConfig(BaselineConfig):
     batch: PositiveInt = 32  # code: --joint-batch-size of its script
     clip: PositiveFloat = 1.0  # code: --clip-norm of its script; of either player's gradient
 
-    # What D tells from the data: "sample", as the reward is given for samples (ours); "greedy": the generator's likeliest
-    # words, which are far easier to tell (code: those of beam search before the joint training, greedy ones in it).
+    # What D tells from the data: "sample", as the reward is given for samples (ours); "greedy": the generator's
+    # likeliest words, far easier to tell (code: those of beam search before the joint training, greedy ones in it).
     negatives: Literal["sample", "greedy"] = "sample"
     d_accuracy: float = Field(default=0.82, ge=0, le=1)  # code: D's pre-training ends at this accuracy ...
     d_pretrain_steps: PositiveInt = 20_000  # ... or after as many steps: ours

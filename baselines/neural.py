@@ -47,6 +47,7 @@ class NetConfig(GrownConfig):
         "window": 5,
         "heads": 4,
         "copy_source": False,
+        "scale_scores": False,
     }
 
     embedding: PositiveInt = 128
@@ -64,6 +65,7 @@ class NetConfig(GrownConfig):
     cell: Cell = "lstm"  # rnnsearch: of encoder and decoder
     reverse_source: bool = False  # seq2seq: the source is read from its end
     window: PositiveInt = 5  # cnn: source words that a key is made of
+    scale_scores: bool = False  # cnn: dot products are divided by the root of the width (Vaswani et al. 2017, eq. 1)
     heads: PositiveInt = 4  # transformer
     copy_source: bool = False  # rnnsearch, cnn, dual_attention, dbam: a pointer-generator's output
 
@@ -112,9 +114,8 @@ def _encoder_decoder(corpus: Corpus, words: int, config: NetConfig, sizes: dict[
         case "seq2seq":
             return Seq2Seq(*vocabularies, **readout, reverse_source=config.reverse_source)
         case "cnn":
-            return kind(ConvSeq2Seq)(
-                *vocabularies, source, **readout, window=config.window, input_feeding=config.input_feeding
-            )
+            attending = {"input_feeding": config.input_feeding, "scale_scores": config.scale_scores}
+            return kind(ConvSeq2Seq)(*vocabularies, source, **readout, window=config.window, **attending)
         case "dual_attention":
             return kind(DualAttention)(*vocabularies, target, **attention)
         case "dbam":

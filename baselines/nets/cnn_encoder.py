@@ -24,6 +24,7 @@ class ConvSeq2Seq(AttentiveDecoder):
         window: source words that a key is made of, centred at the word.
         readout: width of the features that the output layer reads.
         input_feeding: the paper's order of attention and step; see `AttentiveDecoder`.
+        scale_scores: dot products of state and key are divided by the root of their width; the paper's are not.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class ConvSeq2Seq(AttentiveDecoder):
         window: int = 5,
         readout: int = 128,
         input_feeding: bool = False,
+        scale_scores: bool = False,
     ) -> None:
         super().__init__(vocab_size, embedding, readout, dropout, tied)
         self.input_feeding, self.window = input_feeding, window
+        self.scale = embedding**-0.5 if scale_scores else 1.0
         self.source_embedding = nn.Embedding(source_size, embedding)
         self.place_embedding = nn.Embedding(max_source_length, embedding)
         self.convolution = nn.Linear(
@@ -68,5 +71,5 @@ class ConvSeq2Seq(AttentiveDecoder):
 
     def attend(self, hidden: Tensor, memory: Memory) -> Tensor:
         words, keys, inside = memory
-        scores = torch.bmm(self.query(hidden), keys.transpose(1, 2))
+        scores = torch.bmm(self.query(hidden) * self.scale, keys.transpose(1, 2))
         return torch.bmm(self.noted(softmax_inside(scores, inside.unsqueeze(1))), words)

@@ -67,7 +67,8 @@ OLD_MLE = {
     "valid_rows": 2000,
 }
 FREE_NET = {k: v for k, v in OLD_NET.items() if k not in ("encoder", "attention", "readout", "input_feeding")}
-CHANGED = {"architecture": "cnn", "cell": "gru", "reverse_source": True, "window": 3, "heads": 2, "copy_source": True}
+CHANGED = {"architecture": "cnn", "cell": "gru", "reverse_source": True, "window": 3, "heads": 2}
+CHANGED |= {"copy_source": True, "scale_scores": True}
 
 
 def test_keys_of_what_was_stored_stay():

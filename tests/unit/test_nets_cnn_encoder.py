@@ -10,9 +10,16 @@ from baselines.nets.cnn_encoder import ConvSeq2Seq
 from tests import nets
 
 
-def make(dropout: float, input_feeding: bool = False, layers: int = 1, tied: bool = False, window: int = 5):
+def make(
+    dropout: float,
+    input_feeding: bool = False,
+    layers: int = 1,
+    tied: bool = False,
+    window: int = 5,
+    scale_scores: bool = False,
+):
     places = nets.WIDE  # wider padding has no places of its own
-    sizes = (12, 11, layers, dropout, tied, window, 12, input_feeding)
+    sizes = (12, 11, layers, dropout, tied, window, 12, input_feeding, scale_scores)
     return ConvSeq2Seq(nets.SOURCES, nets.VOCAB, places, *sizes)
 
 
@@ -38,10 +45,10 @@ def key(net: ConvSeq2Seq, placed: Tensor, place: int, window: int) -> Tensor:
     return total
 
 
-@pytest.mark.parametrize("window", [5, 4])
-def test_it_is_what_the_formulas_say(window):
+@pytest.mark.parametrize(("window", "scale"), [(5, 1.0), (4, 1.0), (5, 12**-0.5)])
+def test_it_is_what_the_formulas_say(window, scale):
     rng = nets.stream()
-    net = nets.rough(make(0.3, True, window=window), rng)
+    net = nets.rough(make(0.3, True, window=window, scale_scores=scale != 1), rng)
     inputs, (batch, lengths) = nets.some_inputs(rng), nets.some_sources(rng)
     cell = torch.nn.LSTMCell(24, 11).double()
     cell.load_state_dict({name.removesuffix("_l0"): value for name, value in net.lstm.state_dict().items()})
@@ -53,7 +60,7 @@ def test_it_is_what_the_formulas_say(window):
             keys = torch.stack([key(net, placed, place, window) for place in range(len(words))])
             h = c = torch.zeros(1, 11, dtype=torch.float64)
             for t, y in enumerate(net.embedding(inputs[row])):
-                weights = (keys @ (net.query.weight @ h[0])).softmax(0)
+                weights = (scale * keys @ (net.query.weight @ h[0])).softmax(0)
                 context = weights @ words
                 h, c = cell(torch.cat([y, context])[None], (h, c))
                 nets.close(found[row, t], torch.tanh(net.readout(torch.cat([h[0], context]))))
