@@ -41,6 +41,8 @@ RUNS = {  # as tables name them
     "EN->FR": Run("translation", "translation"),
     "SciTLDR, no reward": Run("summarization", "scitldr-teacher", control=True),
     "arXiv, longer for D": Run("summarization", "summarization-long-d", control=True),
+    "EN->FR, greedy negatives": Run("translation", "translation-greedy", control=True),
+    "EN->FR, CNN as in the paper": Run("translation", "translation-cnn", control=True),
     "dialogue, no reward": Run("dialogue", "dialogue-teacher", control=True),
 }
 COLUMNS = {  # as tables name them -> split, decoding, metric, places
@@ -57,6 +59,7 @@ COLUMNS = {  # as tables name them -> split, decoding, metric, places
     "sacreBLEU, beam, UNK replaced": ("test", "beam5@1/replace-unk", "sacrebleu", 1),
     "chrF, beam": ("test", "beam5@1", "chrf", 1),
     "NTREX: sacreBLEU, beam": ("test_ntrex", "beam5@1", "sacrebleu", 1),
+    "NTREX: chrF, beam": ("test_ntrex", "beam5@1", "chrf", 1),
     "NLL-test": ("test", "", "nll-test", 3),
 }
 
