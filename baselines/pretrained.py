@@ -22,6 +22,7 @@ from baselines.nets.base import pick
 from baselines.nets.transformer import library
 from baselines.neural import evaluating
 from baselines.sampling import draw
+from baselines.training.precision import whole
 from tasks.base import Corpus, Ragged
 
 CONTEXT = 1024  # tokens, where a checkpoint doesn't say how many it can read
@@ -170,7 +171,7 @@ class PretrainedGenerator(SavedOnce):
         inside = torch.arange(padded.shape[1], device=padded.device) < lengths[:, None]
         inputs = torch.cat([torch.full_like(padded[:, :1], self.bos), padded[:, :-1]], 1)
         logits = self.model(input_ids=inputs, attention_mask=inside.long(), use_cache=False).logits
-        return F.cross_entropy(logits[inside].float(), padded[inside], reduction="none")
+        return F.cross_entropy(whole(logits[inside]), padded[inside], reduction="none")
 
     def _longest(self) -> int:
         texts = [example.target for example in self.corpus.splits["train"].examples]

@@ -27,7 +27,7 @@ from baselines.nets.transformer import library
 from baselines.neural import evaluating
 from baselines.pretrained import SavedOnce, fingerprint, kept
 from baselines.sampling import draw
-from baselines.training.precision import BEFORE, Precision
+from baselines.training.precision import BEFORE, Precision, whole
 from baselines.training.tuning import train_text
 from tasks.base import Corpus, Ragged, Split
 
@@ -215,7 +215,7 @@ class PretrainedPairs(SavedOnce):
         logits = self.model(
             input_ids=read, attention_mask=seen.long(), decoder_input_ids=inputs, use_cache=False
         ).logits
-        return F.cross_entropy(logits[inside].float(), padded[inside], reduction="none")
+        return F.cross_entropy(whole(logits[inside]), padded[inside], reduction="none")
 
     def _padded(self, rows: Ragged) -> tuple[Tensor, Tensor]:
         """Ids [batch, time], and which of them count."""

@@ -23,6 +23,7 @@ from baselines.nets.base import Memory
 from baselines.nets.cnn_encoder import ConvSeq2Seq
 from baselines.nets.dbam import DBAM
 from baselines.nets.dual_attention import DualAttention
+from baselines.training.precision import whole
 from tasks.base import Vocabulary
 
 NOTHING = -1  # the id of a place that is not copied
@@ -135,7 +136,7 @@ class Copying(AttentiveDecoder):
     def _features(self, *parts: Tensor) -> Tensor:
         assert self._found is not None, "no attention came before"
         (weights, tokens), self._found = self._found, None  # weights [batch, time, places], tokens [batch, places]
-        weights = weights.to(torch.promote_types(weights.dtype, torch.float32))  # in fewer bits ids would not be exact
+        weights = whole(weights)  # in fewer bits ids would not be exact
         tokens = tokens.unsqueeze(1).expand_as(weights).to(weights.dtype)
         where = (*parts[0].shape[:-1], -1)  # a single step may have no dimension for time
         found = [super()._features(*parts), self.gate(torch.cat(parts, -1)), weights.reshape(where)]
