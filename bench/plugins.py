@@ -69,10 +69,10 @@ def import_file(path: Path) -> ModuleType:
     """A plug-in file as the module `gantlet_plugin_NAME`; a second file of that name has a hash behind it."""
     if not path.is_file():
         raise UserError(f"plugin {path}: no such file. Give --plugin FILE.py or FILE.py:CLASS.")
-    name = f"gantlet_plugin_{path.stem}"
+    name, second = module_names(path)
     other = getattr(sys.modules.get(name), "__file__", None)
     if other is not None and Path(other).resolve() != path.resolve():
-        name += f"_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+        name = second
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UserError(f"plugin {path}: not a Python file (it must end in .py).")
@@ -83,6 +83,12 @@ def import_file(path: Path) -> ModuleType:
     except Exception as error:
         raise UserError(f"plugin {path} failed on import: {type(error).__name__}: {error}") from error
     return module
+
+
+def module_names(path: Path) -> tuple[str, str]:
+    """Of a plug-in file: its name as the first file of that name in a process, and as any other."""
+    name = f"gantlet_plugin_{path.stem}"
+    return name, f"{name}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
 
 
 def plugin_hash(plugins: Sequence[str]) -> str:

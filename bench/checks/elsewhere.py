@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.plugins import import_file
+from bench.plugins import import_file, module_names
 
 SEEDS = ("1", "2")
 CODE = "import json, sys; from bench.checks import elsewhere; elsewhere.answer(*json.load(sys.stdin))"
@@ -51,7 +51,9 @@ def answer(question: str, *arguments: Any) -> None:
 def class_at(place: str, plugins: Sequence[str]) -> Any:
     """The class of `module:class`; plug-in files are loaded first."""
     for plugin in plugins:
-        import_file(Path(plugin.rpartition(":")[0] if ".py:" in plugin else plugin))
+        path = Path(plugin.rpartition(":")[0] if ".py:" in plugin else plugin)
+        # where the asking process has another file of that name, this one has its second name there
+        sys.modules.setdefault(module_names(path)[1], import_file(path))
     module, _, attribute = place.partition(":")
     return getattr(importlib.import_module(module), attribute)
 

@@ -15,6 +15,7 @@ import tasks
 from bench.checks.finding import Found, find, found_of
 from bench.checks.subjects import Subject
 from bench.errors import UserError
+from bench.plugins import import_file
 from metrics.base import Material, MeanMetric, WholeMetric
 from tasks.base import Example, Provenance, Task, TaskOptions
 from tasks.checks import text_of
@@ -261,8 +262,13 @@ def test_a_broken_metric_fails_just_the_check_for_it(metric: type, name: str, sa
 
 
 @pytest.mark.slow
-def test_a_value_that_hangs_on_the_order_of_a_set_does_not_repeat(tmp_path: Path) -> None:
-    file = tmp_path / "mine.py"
+@pytest.mark.parametrize("others", [0, 1], ids=["its name is its own", "another file has its name"])
+def test_a_value_that_hangs_on_the_order_of_a_set_does_not_repeat(tmp_path: Path, others: int) -> None:
+    file = tmp_path / "hangs.py"
+    for i in range(others):
+        (tmp_path / str(i)).mkdir()
+        (tmp_path / str(i) / file.name).write_text("nothing = 0\n")
+        import_file(tmp_path / str(i) / file.name)
     file.write_text(
         "import numpy as np\nfrom metrics.base import MeanMetric\n\n\n"
         "class First(MeanMetric):\n    name, summary = 'first', 'length of some word'\n    limits = (0.0, 99.0)\n\n"
