@@ -147,7 +147,7 @@ class CNNSeq2Seq(EncoderDecoder):
     Config: ClassVar[type[BaselineConfig]] = CNNSeq2SeqConfig
     budgets: ClassVar[Mapping[str, Mapping[str, Any]]] = conditional_budgets(
         {
-            # as in the paper and from N(0, 0.5) its attention hardly learns in the steps that there are
+            # unscaled, from N(0, 0.5) and without feeding, attention hardly learns in the steps that there are
             "small/conditional": {"net": {"input_feeding": True, "scale_scores": True, "init_scale": 0.1}},
             # 256 hidden units, from memory
             "paper/conditional": {"net": {"embedding": 256, "hidden": 256, "readout": 256}, "batch": 32},

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from baselines.nets.copying import CopyOutput
 from baselines.sampling import chunk_rows
+from baselines.training.precision import whole
 
 MIN_ROWS = 128  # a chunk of fewer rows spends its time reading the weight matrix, whatever the cache would like
 COLUMNS = 1024  # of the vocabulary, at once, where there is no backward
@@ -35,8 +36,7 @@ def cross_entropy(
     kind = features.device.type
     products = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
     with torch.autocast(kind, enabled=False):
-        if products is not None:
-            features = features.float()
+        features = whole(features)
         if weights is None:
             weights = features.new_ones(len(targets))
         if isinstance(output, CopyOutput):

@@ -42,7 +42,7 @@ RUNS = {  # as tables name them
     "SciTLDR, no reward": Run("summarization", "scitldr-teacher", control=True),
     "arXiv, longer for D": Run("summarization", "summarization-long-d", control=True),
     "EN->FR, greedy negatives": Run("translation", "translation-greedy", control=True),
-    "EN->FR, CNN as in the paper": Run("translation", "translation-cnn", control=True),
+    "EN->FR, first CNN": Run("translation", "translation-cnn", control=True),
     "dialogue, no reward": Run("dialogue", "dialogue-teacher", control=True),
 }
 COLUMNS = {  # as tables name them -> split, decoding, metric, places
