@@ -8,7 +8,6 @@ never subtracted or ranked: their data and protocols differ, and what differs is
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,9 +16,7 @@ from bench.errors import UserError
 from bench.report import layout, wording
 from bench.report.layout import Column, Line, Table, Value
 from bench.report.longfile import write_csv
-from bench.report.markdown import escape, fence, table_row
 from bench.schema import ScoreRow
-from bench.store import write_text
 from metrics.signature import parse
 
 NUMBERS = Path(__file__).with_name("reported.csv")
@@ -34,6 +31,7 @@ PROTOCOL: dict[str, tuple[str, tuple[str, ...]]] = {
     "smoothing": ("smoothing", ("smooth",)),
     "decoding": ("decoding", ("dec", "T")),
 }
+PARTS = ("data", "scale", *(word for word, _ in PROTOCOL.values()))
 # what a signature can't say of our data; told once for a task
 NOTES = {
     "oracle": "our oracle has weights of its own, near to those of SeqGAN's but not the same",
@@ -158,29 +156,34 @@ def dataset(table: Table) -> str:
     return table.data.rpartition("#")[0].partition("/")[2] or table.data
 
 
-def differences(pair: Pair) -> list[str]:
-    """What is known to make the two other measurements, and what the paper's source doesn't state."""
-    number, ours = pair.reported, parse(pair.ours.signature)
-    theirs = ", ".join(text for text in (number.dataset, number.split) if text not in ("", "-"))
-    own = f"{dataset(pair.table)}, {pair.table.split} ({pair.ours.items} items)"
-    told = [f"data: theirs {theirs or 'not stated'}, ours {own}"]
-    scale = our_scale(pair)
-    if number.scale and scale and number.scale != scale:
-        told.append(f"scale: theirs {number.scale}, ours {scale}")
-    unknown = []
-    for name, (word, keys) in PROTOCOL.items():
-        own = " ".join(f"{key}:{ours[key]}" for key in keys if key in ours)
-        stated = getattr(number, name)
-        if stated:
-            told.append(f"{word}: theirs {stated}, ours {own or 'none'}")
-        elif own:
-            unknown.append(f"{word} (ours {own})")
-    if unknown:
-        told.append(f"theirs not stated: {', '.join(unknown)}")
+def theirs(number: Reported) -> dict[str, str]:
+    """What makes the paper's measurement, by the names of `PARTS`; empty: its source doesn't state it."""
+    data = ", ".join(text for text in (number.dataset, number.split) if text not in ("", "-"))
+    return {"data": data, "scale": number.scale} | {word: getattr(number, name) for name, (word, _) in PROTOCOL.items()}
+
+
+def ours(pair: Pair) -> dict[str, str]:
+    """What makes our measurement, by the names of `PARTS`; empty: it has no such thing."""
+    found = parse(pair.ours.signature)
+    told = {"data": f"{dataset(pair.table)}, {pair.table.split} ({pair.ours.items} items)", "scale": our_scale(pair)}
+    for word, keys in PROTOCOL.values():
+        told[word] = " ".join(f"{key}:{found[key]}" for key in keys if key in found)
     return told
 
 
-def _note(task: str) -> list[str]:
+def differences(pair: Pair) -> list[str]:
+    """What is known to make the two other measurements, and what the paper's source doesn't state."""
+    their, our = theirs(pair.reported), ours(pair)
+    told = [f"data: theirs {their['data'] or 'not stated'}, ours {our['data']}"]
+    if their["scale"] and our["scale"] and their["scale"] != our["scale"]:
+        told.append(f"scale: theirs {their['scale']}, ours {our['scale']}")
+    protocol = [word for word, _ in PROTOCOL.values()]
+    told += [f"{word}: theirs {their[word]}, ours {our[word] or 'none'}" for word in protocol if their[word]]
+    unknown = [f"{word} (ours {our[word]})" for word in protocol if our[word] and not their[word]]
+    return [*told, f"theirs not stated: {', '.join(unknown)}"] if unknown else told
+
+
+def note(task: str) -> list[str]:
     return [NOTES[task]] if task in NOTES else []
 
 
@@ -189,79 +192,17 @@ def our_scale(pair: Pair) -> str:
     return unit if unit or pair.column.metric.startswith(("nll", "ppl")) else "0-1"
 
 
-def write_reported(found: Sequence[Pair], numbers: Sequence[Reported], directory: Path) -> tuple[Path, Path]:
-    """Writes `reported.md` and `reported.csv`."""
-    paths = directory / "reported.md", directory / "reported.csv"
-    write_text(paths[0], markdown(found, numbers))
-    write_csv(paths[1], [*COLUMNS, *OURS], map(_record, found))
-    return paths
+def write_pairs(found: Sequence[Pair], path: Path) -> None:
+    """Writes `reported.csv`: one row a pair, with all that is known of both."""
+    write_csv(path, [*COLUMNS, *OURS], map(_record, found))
 
 
 def _record(pair: Pair) -> list[object]:
-    line, table, ours = pair.line, pair.table, pair.ours
-    about = [line.baseline, line.config_hash, ours.mean, ours.half, len(ours.by_seed), ours.items, table.data]
-    differs = [*differences(pair), *_note(table.task)]
-    where = [table.split, pair.decoding, table.track, ours.signature, "; ".join(differs)]
+    line, table, value = pair.line, pair.table, pair.ours
+    about = [line.baseline, line.config_hash, value.mean, value.half, len(value.by_seed), value.items, table.data]
+    differs = [*differences(pair), *note(table.task)]
+    where = [table.split, pair.decoding, table.track, value.signature, "; ".join(differs)]
     return [*(getattr(pair.reported, name) for name in COLUMNS), *about, *where]
-
-
-_LEGEND = """\
-Numbers of papers beside ours. **They are different measurements**: other data, other references, often another scorer.
-So nothing is subtracted and nothing is ranked; read each row as "so much was reported there, so much came out here".
-Ours are means over seeds ± half of the 95 % interval over seeds; the letter names the signature below the table.\
-"""
-
-
-def markdown(found: Sequence[Pair], numbers: Sequence[Reported]) -> str:
-    """The whole file, a section for each task."""
-    parts = ["# Reported against reproduced", _LEGEND]
-    for task in dict.fromkeys(pair.reported.our_task for pair in found):
-        here = [pair for pair in found if pair.reported.our_task == task]
-        parts += [f"## {escape(task)}", *(f"Of all rows: {escape(note)}." for note in _note(task)), *_section(here)]
-        lacking = _lacking(here, [number for number in numbers if number.our_task == task])
-        parts += [f"Reported, and beside no value of this run: {escape(lacking)}."] if lacking else []
-    return "\n\n".join([*parts, escape(memory_note())]) + "\n"
-
-
-def _section(here: Sequence[Pair]) -> list[str]:
-    head = [
-        "system",
-        "metric",
-        "reported",
-        "confidence",
-        "their data and conditions",
-        "ours",
-        "our data",
-        "what differs",
-    ]
-    signatures = {text: _letter(i) for i, text in enumerate(dict.fromkeys(pair.ours.signature for pair in here))}
-    rows = [table_row(head), table_row([":--", ":--", "--:", ":--", ":--", ":--", ":--", ":--"])]
-    for pair in here:
-        cells = [_system(pair.reported), pair.reported.metric, pair.reported.value, _confidence(pair.reported)]
-        cells += [_conditions(pair.reported), f"{_ours(pair)} ({signatures[pair.ours.signature]})", _our_data(pair)]
-        rows.append(table_row([escape(cell) for cell in [*cells, "; ".join(differences(pair))]]))
-    return ["\n".join(rows), fence([f"({letter}) {text}" for text, letter in signatures.items()])]
-
-
-def text(found: Sequence[Pair], numbers: Sequence[Reported]) -> str:
-    """The same for a terminal: plain text, some lines a pair."""
-    lines = ["reported against reproduced: different measurements, neither subtracted nor ranked"]
-    last: Reported | None = None
-    for pair in found:
-        if last is None or last.our_task != pair.reported.our_task:
-            task = pair.reported.our_task
-            lines += ["", task, *(f" of all rows: {note}" for note in _note(task))]
-        if last != pair.reported:
-            about = f"{pair.reported.metric} {pair.reported.value} ({_confidence(pair.reported)})"
-            lines.append(wording.clean(f" {_system(pair.reported)}: {about}"))
-            lines.append("   " + wording.clean(_conditions(pair.reported)))
-        last = pair.reported
-        lines.append("   " + wording.clean(f"ours: {_ours(pair)}; {_our_data(pair)}"))
-        lines += ["     " + wording.clean(difference) for difference in differences(pair)]
-    for task in dict.fromkeys(pair.reported.our_task for pair in found):
-        lacking = _lacking(found, [number for number in numbers if number.our_task == task])
-        lines += ["", wording.clean(f"{task}: reported, and beside no value of this run: {lacking}")] if lacking else []
-    return "\n".join([*lines, "", wording.clean(memory_note())])
 
 
 def nothing(rows: Sequence[ScoreRow], numbers: Sequence[Reported]) -> str:
@@ -277,50 +218,3 @@ def nothing(rows: Sequence[ScoreRow], numbers: Sequence[Reported]) -> str:
         f"nothing to put beside a paper's number: there are numbers for {names}, and this run has no value of them on "
         "like data."
     )
-
-
-def memory_note() -> str:
-    counts = left_out()
-    listed = "; ".join(f"{paper} {count}" for paper, count in sorted(counts.items()))
-    return f"Left out, since they are known from memory alone: {sum(counts.values())} numbers ({listed})."
-
-
-def _lacking(found: Sequence[Pair], numbers: Sequence[Reported]) -> str:
-    """Numbers that no value of the run stands beside, by method and data."""
-    shown = {pair.reported for pair in found}
-    counts: dict[str, int] = {}
-    for number in numbers:
-        if number not in shown:
-            name = f"{' or '.join(number.method.split())} ({number.dataset})"
-            counts[name] = counts.get(name, 0) + 1
-    return "; ".join(f"{name}: {count} number{'s' * (count > 1)}" for name, count in counts.items())
-
-
-def _system(number: Reported) -> str:
-    paper = number.paper if number.year in number.paper else f"{number.paper} {number.year}"
-    return f"{number.system}: {paper}"
-
-
-def _confidence(number: Reported) -> str:
-    return number.confidence.replace("-", " ")
-
-
-def _conditions(number: Reported) -> str:
-    told = [number.dataset, number.split if number.split != "-" else "", number.conditions]
-    return "; ".join(part for part in [*told, f"source: {number.source_where}"] if part)
-
-
-def _ours(pair: Pair) -> str:
-    ours, places = pair.ours, wording.decimals([pair.ours.mean])
-    half = f" ±{wording.number(ours.half, places)}" if math.isfinite(ours.half) else ""
-    count = len(ours.by_seed)
-    return f"{pair.line.label} {wording.number(ours.mean, places)}{half}, {count} seed{'s' * (count > 1)}"
-
-
-def _our_data(pair: Pair) -> str:
-    track = "" if pair.table.track == layout.SCRATCH else f"{pair.table.track} track"
-    return ", ".join(part for part in (dataset(pair.table), pair.table.split, pair.decoding, track) if part)
-
-
-def _letter(place: int) -> str:
-    return chr(ord("a") + place) if place < 26 else str(place + 1)

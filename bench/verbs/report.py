@@ -65,7 +65,7 @@ def print_reported(run: Path) -> None:
     Raises:
         UserError: no run directory, and none with a results.csv.
     """
-    from bench.report import reported
+    from bench.report import reported, reportedpage
 
     if not run.is_dir() or not ((run / "cells").is_dir() or (run / "results.csv").is_file()):
         raise UserError(f"{run} is not a run directory (it has neither cells/ nor results.csv).")
@@ -74,8 +74,8 @@ def print_reported(run: Path) -> None:
     if not found:
         print(f"{run}: {reported.nothing(rows, numbers)}")
         return
-    page, table = reported.write_reported(found, numbers, run)
-    print(reported.text(found, numbers))
+    page, table = reportedpage.write_reported(found, numbers, run)
+    print(reportedpage.text(found, numbers))
     print(f"\nreported {page}  {table}")
 
 

@@ -19,8 +19,9 @@ import tasks
 from bench.cli import main
 from bench.errors import UserError
 from bench.generation import REFERENCE_ROWS
-from bench.report import reported, write_tables
-from bench.report.reported import COLUMNS, LEFT_OUT, NUMBERS, OURS, Reported, markdown, pairs, read_reported, text
+from bench.report import reported, reportedpage, write_tables
+from bench.report.reported import COLUMNS, LEFT_OUT, NUMBERS, OURS, Reported, pairs, read_reported
+from bench.report.reportedpage import markdown, text
 from bench.schema import ScoreRow
 from tests.score_rows import NAN, row
 from tests.tables import hostile
@@ -122,10 +123,11 @@ def test_seeds_are_averaged_and_counted_and_the_signature_stands_below() -> None
     (pair,) = pairs([ours(seed=seed, value=value) for seed, value in enumerate((20.0, 22.0, 27.0))], [NUMBER])
     assert pair.ours.mean == 23.0
     page = markdown([pair], [NUMBER])
-    assert re.search(r"\| 31\.91 \| stated in slides \| .* \| seqgan 23\.00 ±8\.96, 3 seeds \(a\) \|", page)
+    assert "| SomeGAN | 1 | BLEU | 31.91 | stated in slides | seqgan 23.00 ±8.96 (3) |" in page
+    assert "| ours (a): mt_en_fr, test, greedy |" in page
     assert f"(a) {SIGNATURE}" in page
-    assert "1 seed |" in markdown(pairs([ours()], [NUMBER]), [NUMBER]).replace(" (a)", "")
-    assert "seqgan 23.00 ±8.96, 3 seeds" in text([pair], [NUMBER])
+    assert "| seqgan 20.00 (1) |" in markdown(pairs([ours()], [NUMBER]), [NUMBER])
+    assert "ours (a): seqgan 23.00 ±8.96 (3); mt_en_fr, test, greedy" in text([pair], [NUMBER])
 
 
 def test_their_conditions_and_source_are_told_in_the_terminal_too() -> None:
@@ -134,13 +136,43 @@ def test_their_conditions_and_source_are_told_in_the_terminal_too() -> None:
         assert "one run; source: table 2" in shown
 
 
-def test_each_signature_configuration_and_decoding_of_ours_has_a_row_of_its_own() -> None:
+def test_each_way_of_measuring_has_a_column_and_configurations_stand_in_it_together() -> None:
     beam = ours(decoding="beam5@1", signature=SIGNATURE.replace("greedy", "beam5@1"), value=21.0)
     other = ours(config_hash="22", value=19.0)
     further = ours(split="test_ntrex", signature=SIGNATURE + "|split:test_ntrex", value=9.0)
     found = pairs([ours(), beam, other, further], [NUMBER])
     assert sorted(pair.ours.mean for pair in found) == [9.0, 19.0, 20.0, 21.0]
-    assert markdown(found, [NUMBER]).count("| 31.91 |") == 4
+    (row,) = [line for line in markdown(found, [NUMBER]).splitlines() if "| 31.91 |" in line]
+    cells = [cell.strip() for cell in row.split("|")[6:-1]]
+    assert sorted(len(re.findall(r"seqgan", cell)) for cell in cells) == [1, 1, 2]
+    assert {"9.000", "19.00", "20.00", "21.00"} == set(re.findall(r" (\d+\.\d+) \(1\)", row))
+
+
+def test_a_number_that_ours_was_not_measured_like_has_a_dash() -> None:
+    rows = [ours(), ours(baseline="mle", split="test_ntrex", signature=SIGNATURE + "|split:test_ntrex", value=9.0)]
+    numbers = [NUMBER, dataclasses.replace(NUMBER, method="mle", value="29.97")]
+    page = markdown(pairs(rows, numbers), numbers)
+    assert "| 31.91 | stated in slides | seqgan 20.00 (1) | - |" in page
+    assert "| 29.97 | stated in slides | - | mle 9.000 (1) |" in page
+
+
+def test_what_makes_the_measurements_others_stands_once_for_each_of_both_sides() -> None:
+    chrf = ours(metric="chrf", signature=SIGNATURE.replace("sacrebleu", "chrf"), value=50.0)
+    numbers = [NUMBER, dataclasses.replace(NUMBER, system="Other", value="30.1")]
+    numbers += [dataclasses.replace(NUMBER, metric="chrF", our_metric="chrf", value="55", conditions="two runs")]
+    found = pairs([ours(), chrf], numbers)
+    below = markdown(found, numbers).partition("### What differs")[2]
+    assert re.findall(r"^\| ((?:theirs|ours)[^|]*) \|", below, re.M) == [
+        "theirs 1: Some GAN (Doe et al.) 2017",
+        "theirs 2: Some GAN (Doe et al.) 2017",
+        "ours (a, b)",
+    ]
+    unknown = " | ".join(["not stated"] * 4)
+    assert f"| WMT14 En-Fr, newstest2014 | 0-100 | {unknown} | one run;" in below
+    assert "| mt_en_fr, test (500 items) | 0-100 | nrefs:var | tok:13a case:mixed | smooth:exp | dec:greedy |" in below
+    plain = text(found, numbers).partition("what differs")[2]
+    assert "[2] Some GAN (Doe et al.) 2017: data WMT14 En-Fr, newstest2014; scale 0-100; references not" in plain
+    assert "(a, b) data mt_en_fr, test (500 items); scale 0-100; references nrefs:var; tokenisation tok:13a" in plain
 
 
 @pytest.mark.parametrize(
@@ -204,7 +236,7 @@ def test_what_holds_for_all_rows_is_told_once(tmp_path: Path) -> None:
     found = pairs([ours(), ours(config_hash="22")], [NUMBER])
     note = reported.NOTES["translation"]
     assert text(found, [NUMBER]).count(note) == markdown(found, [NUMBER]).count(note) == 1
-    _, path = reported.write_reported(found, [NUMBER], tmp_path)
+    _, path = reportedpage.write_reported(found, [NUMBER], tmp_path)
     assert all(record["differs"].endswith(note) for record in records(path))
 
 
@@ -236,16 +268,18 @@ def test_hostile_text_is_escaped(data: Any) -> None:
     (pair,) = pairs([ours()], [number])
     page = markdown([pair], [number])
     lines = [line for line in page.splitlines() if line.startswith("|")]
-    assert len(lines) == 3
-    assert {len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in lines} == {9}
-    assert "<" not in re.sub(r"\\<", "", lines[2])
+    assert len(lines) == 3 + 4
+    fields = [len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in lines]
+    assert fields[:3] == [7] * 3
+    assert len(set(fields[3:])) == 1
+    assert "<" not in re.sub(r"\\<", "", lines[2] + lines[5])
     assert "\x1b" not in page + text([pair], [number])
 
 
 def test_a_hostile_value_is_one_field_of_the_csv(tmp_path: Path) -> None:
     number = dataclasses.replace(NUMBER, conditions='a "quoted", and\nbroken\r line', value="1,5")
     found = pairs([ours()], [number])
-    _, path = reported.write_reported(found, [number], tmp_path)
+    _, path = reportedpage.write_reported(found, [number], tmp_path)
     (record,) = records(path)
     assert tuple(record) == (*COLUMNS, *OURS)
     assert record["value"] == "1,5"
@@ -259,7 +293,7 @@ def test_the_verb_writes_beside_the_leaderboard_and_prints(tmp_path: Path, capsy
     assert main(["report", str(tmp_path), "--reported"]) == 0
     printed = capsys.readouterr().out
     assert "BLEU 29.97 (stated in slides)" in printed
-    assert "ours: mle 20.00 ±.00, 2 seeds; mt_en_fr, test, greedy" in printed
+    assert "ours (a): mle 20.00 ±.00 (2); mt_en_fr, test, greedy" in printed
     assert {path.name for path in tmp_path.iterdir()} - set(before) == {"reported.md", "reported.csv"}
     assert all((tmp_path / name).read_bytes() == content for name, content in before.items())
 
