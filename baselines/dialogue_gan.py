@@ -343,10 +343,11 @@ def build_discriminator(corpus: Corpus, config: TurnsConfig, rng: torch.Generato
 def source_vectors(net: AutoregressiveNet, memory: Memory, batch: int) -> Tensor:
     """What the critic knows of the sources [batch, width]: the output part of the decoder's first state.
 
-    A net without such a state gives it a constant, and the critic is then a learned one.
+    Where that doesn't depend on the source (a Transformer has none, the convolutional encoder's is 0), the critic is
+    a learned constant.
     """
     if isinstance(net, RecurrentNet):
-        return net.lstm.top(net.initial_state(batch, memory))
+        return net.first_output(batch, memory)
     return net.output.weight.new_ones(batch, 1)
 
 

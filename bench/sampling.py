@@ -14,7 +14,7 @@ from bench.env import choose_device
 from bench.errors import UserError
 from bench.generation import answers
 from bench.store import CellStore, read_json
-from tasks.base import Corpus, Ragged
+from tasks.base import Corpus, DataError, Ragged
 
 BLANK = "___"
 
@@ -40,7 +40,7 @@ class Speaker:
         if stage not in model["stages"]:
             raise UserError(f'{path} has no stage "{stage}"; it kept {", ".join(model["stages"])}.')
         prepared: Prepared = prepare(spec)
-        self.name, self.corpus = spec.slug, prepared.corpus
+        self.name, self.task, self.corpus = spec.slug, prepared.task, prepared.corpus
         self.generator: Generator = load_generator(prepared, cell, stage, choose_device(device))
 
     def samples(self, n: int, decoding: Decoding, seed: int) -> list[str]:
@@ -59,16 +59,22 @@ class Speaker:
         codec, most = self.corpus.source_codec, self.corpus.max_source_length
         if codec is None:
             raise UserError(f"{self.name} answers no sources: it is a task of free text.")
-        rows = [[*codec.encode(source.replace("\t", "\n")), codec.vocab.eos or 0] for source in sources]
+        texts = [self._prepared(i, source) for i, source in enumerate(sources, 1)]
+        rows = [[*codec.encode("\n".join(text)), codec.vocab.eos or 0] for text in texts]
         long = next((i for i, row in enumerate(rows, 1) if most is not None and len(row) > most), None)
         if long is not None:
             raise UserError(f"source {long} has {len(rows[long - 1])} tokens; {self.name} reads at most {most}.")
-        texts = [tuple(source.split("\t")) for source in sources]
         rng = torch.Generator().manual_seed(seed)
         try:
             return list(answers(self.corpus, self.generator, Ragged.from_lists(rows), texts, decoding, rng)[0])
         except CannotDecode as reason:
             raise UserError(f"--decoding {decoding}: {reason}") from None
+
+    def _prepared(self, place: int, source: str) -> tuple[str, ...]:
+        try:
+            return self.task.prepare_source(tuple(source.split("\t")))
+        except DataError as reason:
+            raise UserError(f"source {place} has {reason}.") from None
 
     def filled(self, text: str, n: int, decoding: Decoding, seed: int) -> list[str]:
         """`n` ways to fill the blanks (`___`, a token each) of a text."""

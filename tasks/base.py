@@ -327,6 +327,14 @@ class Task(ABC):
     @abstractmethod
     def tokens(self) -> str: ...
 
+    def prepare_source(self, parts: tuple[str, ...]) -> tuple[str, ...]:
+        """A source that someone gives (the turns of a dialogue, else one part), as the sources of rows are made.
+
+        Raises:
+            DataError: more than is ever read.
+        """
+        return parts
+
     @abstractmethod
     def load(self, source: Source, limit: int | None = None, *, allow_overlap: bool = False) -> Corpus:
         """Reads, checks, encodes.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tasks.base import Corpus, Example, Provenance, Row, Source, Task, TaskOptions
+from tasks.base import Corpus, DataError, Example, Provenance, Row, Source, Task, TaskOptions
 from tasks.checks import optional_texts_of, text_of, texts_of
 from tasks.encoding import Side
 from tasks.loading import Plan, load
@@ -47,6 +47,13 @@ class Dialogue(Task):
     @property
     def tokens(self) -> str:
         return "word-lower"
+
+    def prepare_source(self, parts: tuple[str, ...]) -> tuple[str, ...]:
+        if len(parts) > self.options.max_turns:
+            raise DataError(
+                f"{len(parts)} turns; the last {self.options.max_turns} are read: leave out those before them"
+            )
+        return tuple(" ".join(turn.split()) for turn in parts)
 
     def load(self, source: Source, limit: int | None = None, *, allow_overlap: bool = False) -> Corpus:
         options = self.options

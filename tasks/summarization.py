@@ -111,6 +111,9 @@ class Summarization(Task):
         )
         return load(self, plan, source, limit, allow_overlap=allow_overlap)
 
+    def prepare_source(self, parts: tuple[str, ...]) -> tuple[str, ...]:
+        return parts if self.options.digits == "keep" else tuple(map(tagged, parts))
+
     def _tokeniser(self) -> Tokeniser | None:
         name = self.options.tokenizer
         if name == "auto":

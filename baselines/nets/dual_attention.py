@@ -57,6 +57,9 @@ class DualAttention(AttentionSeq2Seq):
         annotations = torch.tanh(self.blend(torch.cat([plain, around], -1)))
         return annotations, self.key(annotations), inside, ends
 
+    def first_output(self, batch: int, memory: Memory) -> Tensor:
+        return self.lstm.top(super().initial_state(batch, memory))
+
     def initial_state(self, batch: int, memory: Memory) -> State:
         position = torch.zeros(batch, dtype=torch.int64, device=self.output.weight.device)
         earlier = self.output.weight.new_zeros(batch, self.max_length, self.lstm.hidden_size)

@@ -110,6 +110,10 @@ class RecurrentNet(AutoregressiveNet):
         rows = torch.where((tokens < self.vocab_size).unsqueeze(-1), words, special)
         return rows * math.sqrt(self.embedding_size)
 
+    def first_output(self, batch: int, memory: Memory) -> Tensor:
+        """The cells' output [batch, hidden] before a token is read."""
+        return self.lstm.top(self.initial_state(batch, memory))
+
     def token_gates(self, tokens: Tensor) -> Tensor:
         """The tokens' part of the gates: tokens [batch] -> [batch, gates * hidden]."""
         if self._table is None or torch.is_grad_enabled() or (self.training and self.dropout.p > 0):

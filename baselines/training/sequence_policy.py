@@ -80,7 +80,7 @@ class SequencePolicy(ABC):
         self.net: AutoregressiveNet = generator.net
         # Within a round beta stays behind theta; with one g-step and no lag both are the same at every rollout.
         self.same_policy = config.g_steps == 1 and config.rollout_decay == 0
-        self.policy: AutoregressiveNet = self.net if self.same_policy else copy.deepcopy(self.net)
+        self.policy: AutoregressiveNet = self.net if self.same_policy else copy.deepcopy(self.net).eval()
         self.g_optimizer = torch.optim.Adam(self.net.parameters(), config.learning_rate, fused=True)
         self.baseline = RewardBaseline(config.baseline, config.baseline_decay)
 

@@ -131,6 +131,18 @@ def test_the_critic_comes_to_the_mean_reward_and_moves_no_generator() -> None:
     assert all(parameter.grad is None for parameter in game.net.parameters())
 
 
+@pytest.mark.parametrize("architecture", ["rnnsearch", "seq2seq", "cnn", "dual_attention", "dbam"])
+def test_every_encoder_decoder_can_play(architecture: str) -> None:
+    """The critic's vector is a cell's output, of the source where the decoder starts from it, of each row alone."""
+    game = players(CORPORA["talk"], seed=fresh_seed(), mle={"net": {"architecture": architecture}})
+    assert game.generator_step()["critic_loss"] >= 0
+    _, memory, _ = drawn(game)
+    vectors = module.source_vectors(game.net, memory, 8)
+    assert vectors.shape == (8, len(game.critic.weight))
+    same = [torch.equal(vectors[0], vector) for vector in vectors[1:]]
+    assert all(same) if architecture == "cnn" else not all(same)
+
+
 def test_no_gradient_of_the_critic_reaches_the_generator(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the policy's step left out, a whole step of the generator moves the critic alone."""
     game = players(CORPORA["talk"], seed=fresh_seed())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 import torch
@@ -231,7 +232,7 @@ def test_items_rolled_out_apart_get_the_same_rewards(monkeypatch: pytest.MonkeyP
 def test_a_policy_that_lags_rolls_out_from_its_own_states(monkeypatch: pytest.MonkeyPatch) -> None:
     game = toy_game(free_corpus(fixed_length=6), rollout_decay=0.8)
     game.net.double().eval()
-    game.policy.double().eval()
+    game.policy.double()
     game.discriminator.double()
     initialise(game.policy, "uniform", 2.0, torch.Generator().manual_seed(9))
     sampled, _, _ = sample_for(game)
@@ -240,6 +241,20 @@ def test_a_policy_that_lags_rolls_out_from_its_own_states(monkeypatch: pytest.Mo
     discriminator = ReferenceDiscriminator(game.discriminator).eval()
     expected = reference_rewards(ReferenceGenerator(game.policy), discriminator, sampled.tokens, 3, uniforms)
     torch.testing.assert_close(game.rewards(sampled, (), None), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("settings", [{"rollout_decay": 0.8}, {"g_steps": 2}], ids=["lag", "steps"])
+@pytest.mark.parametrize("corpus", [free_corpus(fixed_length=6), conditional_corpus()], ids=["free", "pairs"])
+def test_a_policy_of_its_own_has_no_dropout(corpus: Corpus, settings: dict[str, Any]) -> None:
+    net = {"embedding": 6, "hidden": 7, "encoder": 4, "attention": 4, "readout": 5, "init_scale": 1.0, "dropout": 0.5}
+    game = toy_game(corpus, mle={"net": net}, **settings)
+    game.generator_step()
+    game.follow()
+    sampled, memory, sources = sample_for(game)
+    state = game.run.rng("rollouts").get_state()
+    first = game.rewards(sampled, memory, sources)
+    game.run.rng("rollouts").set_state(state)
+    torch.testing.assert_close(game.rewards(sampled, memory, sources), first, rtol=0, atol=0)
 
 
 def test_the_policy_follows_by_its_decay() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +16,10 @@ from bench.cli import main
 from bench.config import Settings, make_grid
 from bench.errors import UserError
 from bench.plan import plan_task
+from bench.registry import make_task
 from bench.sampling import Speaker, with_blanks
 from bench.store import RunStore
+from tasks.sources import EmbeddedSource
 from tests.toys import free_corpus
 from tests.unit.test_baselines_maskgan import TINY
 
@@ -22,10 +27,12 @@ MLE = {"epochs": 1, "net": {"embedding": 8, "hidden": 8, "encoder": 4, "attentio
 SAMPLE, GREEDY = Decoding(), Decoding("greedy")
 
 
-def trained(out: Path, task: str, baseline: str, data: str, settings: dict[str, object]) -> Path:
+def trained(
+    out: Path, task: str, baseline: str, data: str, settings: dict[str, Any], more: dict[str, Any] | None = None
+) -> Path:
     grid = make_grid(
         {"name": "t", "tasks": (task,), "baselines": (baseline,), "seeds": (0,), "budget": "smoke", "data": data},
-        {"settings": {baseline: settings}, "limit": 60, "references": False, "temperatures": ()},
+        {"settings": {baseline: settings, **(more or {})}, "limit": 60, "references": False, "temperatures": ()},
         "a test",
     )
     store = RunStore(out)
@@ -75,6 +82,26 @@ def test_answers_are_in_the_order_of_their_sources(answering: Path) -> None:
     assert [speaker.answers([source], GREEDY, 0)[0] for source in sources] == both
     with pytest.raises(UserError, match=r"source 2 has \d+ tokens"):
         speaker.answers(["hello", "word " * 500], GREEDY, 0)
+
+
+@pytest.mark.parametrize(("task", "settings"), [("dialogue", {}), ("summarization", {"digits": "tag"})])
+def test_a_source_as_people_have_it_is_answered_as_the_cell_did(
+    tmp_path: Path, task: str, settings: dict[str, Any]
+) -> None:
+    """Turns and numbers are made into what training read."""
+    path = trained(tmp_path, task, "mle", "embedded", MLE, {task: settings})
+    rows = [json.loads(line) for line in (path / "samples.jsonl").read_text().splitlines()]
+    scored = [row["text"] for row in rows if (row["split"], row["decoding"]) == ("test", "greedy")]
+    plain = make_task(task, {}).load(EmbeddedSource(), 60).splits["test"].examples
+    assert any(re.search(r"\d", part) for row in plain for part in row.source) or not settings
+    mine = [i for i, row in enumerate(plain) if len(row.source) <= 3]
+    asked = ["\t".join(plain[i].source) for i in mine]
+    assert Speaker(path).answers(asked, GREEDY, 0) == [scored[i] for i in mine]
+
+
+def test_more_turns_than_are_read_are_refused(answering: Path) -> None:
+    with pytest.raises(UserError, match="source 2 has 4 turns; the last 3 are read: leave out those before them"):
+        Speaker(answering).answers(["hello", "a\tb\tc\td"], GREEDY, 0)
 
 
 def test_blanks_are_filled_and_the_rest_is_kept(masked: Path) -> None:
