@@ -217,7 +217,9 @@ class Game:
         self.g_optimizer = torch.optim.Adam(self.net.parameters(), config.learning_rate, fused=True)
         self.d_optimizer = torch.optim.Adam(self.discriminator.parameters(), config.d_rate, fused=True)
         self.average = RewardBaseline("moving_average", config.baseline_decay)
-        self.pairs = Pairs(writing.corpus, run, config.batch, "pairs")
+        self.pairs = self.policy_pairs = Pairs(writing.corpus, run, config.batch, "pairs")
+        if config.baseline != "self_critical":  # of lines of one length all would be above an average, or all below
+            self.policy_pairs = Pairs(writing.corpus, run, config.batch, "policy pairs", alike=False)
         self.d_pairs = Pairs(writing.corpus, run, config.batch, "discriminator pairs", alike=False)
 
     def likelihood_is_next(self) -> bool:
@@ -233,7 +235,7 @@ class Game:
     def policy_step(self) -> dict[str, float]:
         """One step up E[R(x, y)]: every token of a sample is weighed with how much better the whole was than another's
         worth, by default what G writes greedily for the same source."""
-        sources, _ = self.draw(self.pairs)
+        sources, _ = self.draw(self.policy_pairs)
         wanted = self.config.baseline == "self_critical"
         sampled, greedy = self.writing.write(sources, self.run.rng("samples"), greedily=wanted)
         rewards = self.rewards(sources, sampled)
@@ -305,6 +307,7 @@ class Game:
             "d_moments": moments(self.discriminator, self.d_optimizer),
             "average": self.average.value,
             "pairs": self.pairs.state(),
+            "policy_pairs": self.policy_pairs.state(),
             "d_pairs": self.d_pairs.state(),
         }
 
@@ -318,6 +321,7 @@ class Game:
         set_moments(self.discriminator, self.d_optimizer, saved["d_moments"])
         self.average.value = saved["average"]
         self.pairs.restore(saved["pairs"])
+        self.policy_pairs.restore(saved["policy_pairs"])
         self.d_pairs.restore(saved["d_pairs"])
         return Progress(**saved["progress"])
 

@@ -9,13 +9,14 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from baselines.nets.base import Memory, State
 from baselines.nets.gru import GRUStack
 from baselines.nets.lstm import LSTMStack, RecurrentNet
 
 Cell = Literal["lstm", "gru"]
-NUMBERS = 2**28  # of additive attention at a time where no gradient is wanted: 1 GiB
+NUMBERS = 2**28  # of additive attention held at a time: 1 GiB
 
 
 class BidirectionalEncoder(nn.Module):
@@ -65,6 +66,7 @@ class AttentiveDecoder(RecurrentNet):
     input_feeding: bool
     readout: nn.Linear
     _notes: list[Tensor] | None = None
+    _unrolled = 1  # time steps that one backward pass goes through, each with an attention call of its own
 
     @abstractmethod
     def attend(self, hidden: Tensor, memory: Memory) -> Tensor:
@@ -104,9 +106,13 @@ class AttentiveDecoder(RecurrentNet):
             hidden = self.lstm.unroll(embedded, state)
             return self._features(hidden, self.attend(hidden, memory))
         features = []
-        for gates in self.lstm.input_gates(embedded).unbind(1):
-            feature, state = self._advance(gates, state, memory)
-            features.append(feature)
+        self._unrolled = inputs.shape[1]
+        try:
+            for gates in self.lstm.input_gates(embedded).unbind(1):
+                feature, state = self._advance(gates, state, memory)
+                features.append(feature)
+        finally:
+            self._unrolled = 1
         return torch.stack(features, 1)
 
     def _advance(self, gates: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
@@ -174,7 +180,8 @@ class AttentionSeq2Seq(AttentiveDecoder):
 
     def attend(self, hidden: Tensor, memory: Memory) -> Tensor:
         annotations, keys, inside, _ = memory
-        scores = additive_scores(self.query(hidden), keys, self.score).masked_fill(~inside.unsqueeze(1), float("-inf"))
+        scores = additive_scores(self.query(hidden), keys, self.score, self._unrolled)
+        scores = scores.masked_fill(~inside.unsqueeze(1), float("-inf"))
         return torch.bmm(self.noted(torch.softmax(scores, -1)), annotations)
 
 
@@ -184,21 +191,32 @@ def stack(cell: Cell, input_size: int, hidden: int, layers: int = 1, dropout: fl
     return made(input_size, hidden, layers, dropout)
 
 
-def additive_scores(queries: Tensor, keys: Tensor, score: nn.Linear) -> Tensor:
+def additive_scores(queries: Tensor, keys: Tensor, score: nn.Linear, unrolled: int = 1) -> Tensor:
     """v . tanh(query + key) for each step and place (Bahdanau et al., 2015, appendix A.1.2).
 
-    Without gradients no more than `NUMBERS` are held at a time (or a step's): steps are looked at in turns.
+    No more than `NUMBERS` are held at a time (or a step's): steps are looked at in turns, and what a gradient would
+    need of more is computed again in the backward pass.
 
     Args:
         queries: [batch, time, attention].
         keys: [batch, source time, attention].
         score: v, as a layer of one output.
+        unrolled: how many steps one backward pass goes through, where they are not all in this call.
 
     Returns:
         [batch, time, source time].
     """
-    most = queries.shape[1] if torch.is_grad_enabled() else NUMBERS // max(1, keys.numel())
-    scores = [score((some.unsqueeze(2) + keys.unsqueeze(1)).tanh_()) for some in torch.split(queries, max(1, most), 1)]
+
+    def scores_of(some: Tensor) -> Tensor:
+        found: Tensor = score((some.unsqueeze(2) + keys.unsqueeze(1)).tanh_())
+        return found
+
+    most = max(1, NUMBERS // max(1, keys.numel()))
+    parts = torch.split(queries, most, 1)
+    if torch.is_grad_enabled() and max(unrolled, queries.shape[1]) > most:
+        scores = [checkpoint(scores_of, some, use_reentrant=False, preserve_rng_state=False) for some in parts]
+    else:
+        scores = [scores_of(some) for some in parts]
     return torch.cat(scores, 1).squeeze(-1)
 
 

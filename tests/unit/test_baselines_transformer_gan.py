@@ -367,3 +367,27 @@ def test_a_checkpoint_is_another_track_and_another_pretraining() -> None:
     slower = tiny(checkpoint="a/b", tuning={"learning_rate": 1e-6}).pretraining(CORPUS)
     assert specs[1] != slower
     assert specs[1] == tiny(checkpoint="a/b", steps=9, max_tokens=3).pretraining(CORPUS)
+
+
+@pytest.mark.parametrize("baseline", ["self_critical", "moving_average", "none"])
+def test_policy_batches_are_of_all_lengths_where_one_baseline_is_for_all(baseline: str) -> None:
+    """The greedy text of the same source is a baseline for each line; one average would be a length's."""
+    game = new_game(corpus=conditional_corpus(400), batch=40, baseline=baseline)
+    lengths = game.train.sources.lengths  # type: ignore[union-attr]
+    drawn: list[np.ndarray[Any, Any]] = []
+    draw = game.draw
+    game.draw = lambda pairs: drawn.append(draw(pairs)[0].lengths) or draw(pairs)  # type: ignore[func-returns-value, method-assign]
+    for _ in range(10):
+        game.policy_step()
+    spread = float(np.mean([each.std() for each in drawn]))
+    assert (spread < 0.3 * lengths.std()) if baseline == "self_critical" else (spread > 0.8 * lengths.std())
+
+
+@pytest.mark.parametrize("baseline", ["self_critical", "moving_average"])
+def test_the_place_among_the_policys_lines_is_kept(baseline: str) -> None:
+    game = new_game(seed=1, baseline=baseline)
+    for _ in range(3):
+        game.policy_step()
+    other = new_game(seed=1, baseline=baseline)
+    other.restore(game.state(Progress()))
+    assert np.array_equal(other.policy_pairs.rows(), game.policy_pairs.rows())

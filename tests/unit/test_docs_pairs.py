@@ -48,6 +48,10 @@ RUNS = {  # as tables name them
 COLUMNS = {  # as tables name them -> split, decoding, metric, places
     "adver-suc, sampled": ("test", "sample@1", "adver-suc", 3),
     "adver-suc, greedy": ("test", "greedy", "adver-suc", 3),
+    "machine-random, sampled": ("test", "sample@1", "adver-machine-random", 3),
+    "machine-random, greedy": ("test", "greedy", "adver-machine-random", 3),
+    "ERE, sampled": ("test", "sample@1", "adver-ere", 3),
+    "ERE, greedy": ("test", "greedy", "adver-ere", 3),
     "distinct-2, sampled": ("test", "sample@1", "distinct-2", 3),
     "BLEU-2, greedy": ("test", "greedy", "bleu-2", 3),
     "ROUGE-1, greedy": ("test", "greedy", "rouge-1", 3),

@@ -75,7 +75,8 @@ def test_gates_start_as_matrices_of_their_own_without_a_forget_bias(scheme, std)
 
 
 @pytest.mark.parametrize("time", [0, 1, 6])
-def test_without_gradients_attention_holds_some_steps_at_a_time(time, monkeypatch):
+@pytest.mark.parametrize("wanted", [False, True], ids=["without gradients", "with"])
+def test_attention_looks_at_some_steps_at_a_time(time, wanted, monkeypatch):
     rng = nets.stream()
     queries, keys = (torch.randn(3, n, 5, generator=rng, dtype=torch.float64) for n in (time, 4))
     score = torch.nn.Linear(5, 1, bias=False, dtype=torch.float64)
@@ -86,10 +87,33 @@ def test_without_gradients_attention_holds_some_steps_at_a_time(time, monkeypatc
     for numbers in (0, step, 4 * step, 1000 * step):
         monkeypatch.setattr(attention, "NUMBERS", numbers)
         sizes.clear()
-        with torch.no_grad():
+        with torch.set_grad_enabled(wanted):
             nets.close(additive_scores(queries, keys, score), expected)
         assert max(sizes) <= max(numbers, step)
         assert len(sizes) == max(1, -(-time // max(1, numbers // step)))
-        sizes.clear()
-        additive_scores(queries, keys, score)
-        assert sizes == [time * step], "what a gradient needs is held anyway"
+
+
+def learnt_from(net, inputs, batch):
+    """Gradients by name, and how many numbers were kept for the backward pass to find them."""
+    kept = []
+    net.zero_grad()
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: (kept.append(x.numel()), x)[1], lambda x: x):
+        features = net(inputs, net.encode(*batch))
+    features.square().sum().backward()
+    return {name: value.grad.clone() for name, value in net.named_parameters() if value.grad is not None}, sum(kept)
+
+
+@pytest.mark.parametrize("input_feeding", [False, True])
+def test_what_the_backward_pass_needs_of_attention_is_computed_again_where_it_is_much(input_feeding, monkeypatch):
+    """The gradients are the same, and tanh(query + key) of all steps isn't kept."""
+    rng = nets.stream()
+    net = nets.rough(make(0.0, input_feeding), rng)
+    inputs, batch = nets.some_inputs(rng), nets.some_sources(rng)
+    whole, kept = learnt_from(net, inputs, batch)
+    step = batch[0].numel() * 7
+    monkeypatch.setattr(attention, "NUMBERS", 2 * step)
+    again, kept_then = learnt_from(net, inputs, batch)
+    assert kept - kept_then >= inputs.shape[1] * step
+    assert whole.keys() == again.keys()
+    for name, gradient in whole.items():
+        nets.close(again[name], gradient)
