@@ -158,6 +158,35 @@ def test_presets_are_valid_and_can_be_built(cls, budget):
         assert generator.net.training
 
 
+BAHDANAU = {"embedding": 620, "hidden": 1000, "encoder": 1000, "attention": 1000, "readout": 500, "layers": 1}
+BAHDANAU |= {"input_feeding": True, "init": "normal", "init_scale": 0.01}
+PAPER = {  # the constants that docs/methods/mle.md gives
+    RNNSearch: (BAHDANAU | {"cell": "gru"}, {"batch": 80, "clip": 1.0}),
+    PointerGenerator: (BAHDANAU | {"cell": "lstm", "copy_source": True}, {"batch": 80, "clip": 1.0}),
+    LSTMSeq2Seq: (
+        {"embedding": 1000, "hidden": 1000, "layers": 4, "reverse_source": True, "init": "uniform", "init_scale": 0.08},
+        {"batch": 128, "clip": 5.0, "schedule": "plateau", "learning_rate": 5e-4},
+    ),
+    CNNSeq2Seq: (
+        {"embedding": 256, "hidden": 256, "window": 5, "input_feeding": True, "scale_scores": False},
+        {"batch": 32},
+    ),
+    Transformer: (
+        {"hidden": 512, "layers": 6, "heads": 8, "dropout": 0.1, "init": "normal", "init_scale": 0.02},
+        {"learning_rate": 7e-4, "warmup": 4000, "label_smoothing": 0.1, "schedule": "linear"},
+    ),
+}
+
+
+@pytest.mark.parametrize("cls", PAPER, ids=lambda cls: cls.name)
+@pytest.mark.parametrize("task", ["translation", "summarization", "dialogue"])
+def test_the_largest_preset_has_the_papers_constants(cls, task):
+    settings = cls.Config.model_validate(cls.preset("paper", task, "conditional"))
+    net, training = PAPER[cls]
+    assert {name: getattr(settings.net, name) for name in net} == net
+    assert {name: getattr(settings, name) for name in training} == training
+
+
 @pytest.mark.parametrize("cls", EVERY)
 def test_interrupted_training_ends_bit_identical(cls):
     corpus = conditional_corpus(100)

@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from baselines.sampling import CACHE_ELEMENTS
 from baselines.training import loss as module
-from baselines.training.loss import cross_entropy, log_probs
+from baselines.training.loss import MIN_ROWS, cross_entropy, log_probs
 
 
 @pytest.fixture(params=[1, 7, 64])
@@ -95,17 +96,37 @@ def test_log_probs_where_exp_leaves_the_range_of_float32():
     assert torch.allclose(found.double(), expected.gather(1, targets[:, None]).squeeze(1), atol=1e-3)
 
 
+class Watch(TorchDispatchMode):
+    """Sizes of all tensors that are made."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        self.sizes += [part.numel() for part in tree_leaves(result) if isinstance(part, torch.Tensor)]
+        return result
+
+
 def test_log_probs_never_hold_all_logits():
     """Nothing of [tokens, vocab] is made: the largest tensor on the way is a block."""
-    seen = []
-
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-            result = function(*args, **(kwargs or {}))
-            seen.append(result.numel() if isinstance(result, torch.Tensor) else 0)
-            return result
-
     output, features, targets = nn.Linear(4, 3000), torch.randn(2000, 4), torch.randint(3000, (2000,))
-    with Watch():
+    with Watch() as seen:
         log_probs(features, output, targets)
-    assert 4 * 2000 < max(seen) <= CACHE_ELEMENTS < 2000 * 3000
+    assert 4 * 2000 < max(seen.sizes) <= CACHE_ELEMENTS < 2000 * 3000
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_training_never_holds_all_logits(smoothing):
+    """Neither on the way to the loss nor for the gradients; what autograd keeps is of the size of both matrices."""
+    output, features = nn.Linear(4, 3000), torch.randn(2000, 4, requires_grad=True)
+    kept = []
+    watched = torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x)
+    with watched, Watch() as seen:
+        loss = cross_entropy(features, output, torch.randint(3000, (2000,)), label_smoothing=smoothing)
+        loss.backward()
+    assert features.grad is not None
+    assert output.weight.grad is not None
+    assert max(seen.sizes) <= max(MIN_ROWS * 3000, CACHE_ELEMENTS) < 2000 * 3000
+    assert sum(kept) <= 2 * (2000 * 4 + 3000 * 5)

@@ -49,6 +49,18 @@ def test_equal_seeds_give_equal_weights_and_others_do_not():
     assert not torch.equal(first["output.weight"], other["output.weight"])
 
 
+@pytest.mark.parametrize("interval", [None, 3])
+@pytest.mark.parametrize("kind", ["free", "conditional"])
+def test_each_look_tells_the_target_tokens_read_since_the_last(kind, interval):
+    """Tokens a second are made of it; a pass of 200 lines has 7 steps, three passes 21."""
+    corpus, run = (free_corpus(200) if kind == "free" else conditional_corpus(200)), FakeRun(save=False)
+    pretrain(corpus, config(interval=interval, epochs=7 if interval else 3), run)  # with it, `epochs` counts intervals
+    (log,) = [child.log for child in run.saved.children.values()]
+    assert [record["step"] for record in log] == ([7, 14, 21] if interval is None else [3, 6, 9, 12, 15, 18, 21])
+    assert sum(record["tokens"] for record in log) == 3 * len(corpus.splits["train"].targets.flat)
+    assert all(record["tokens"] > 0 for record in log)
+
+
 def test_methods_with_an_equal_config_share_one_training():
     corpus, run = free_corpus(100), FakeRun()
     first = MLE(config()).fit(corpus, run)

@@ -37,6 +37,23 @@ def test_a_task_says_what_it_is(name: str) -> None:
     assert it.tokens in ("char", "word-lower", "space")
 
 
+@pytest.mark.parametrize(
+    ("name", "primary", "decodings"),
+    [
+        ("translation", "sacrebleu", ("greedy", "beam5", "beam5/replace-unk")),
+        ("summarization", "rouge-1", ("greedy", "beam4", "greedy/no-unk", "beam4/no-unk")),
+        ("dialogue", "adver-suc", ("greedy", "sample@1")),
+    ],
+)
+def test_what_ranks_a_task_and_which_decodings_are_its_rows(
+    name: str, primary: str, decodings: tuple[str, ...]
+) -> None:
+    it = task(name)
+    assert (it.primary, it.decodings) == (primary, decodings)
+    if name == "dialogue":  # its main metric is read beside these
+        assert {"adver-human-random", "adver-machine-random", "adver-ere"} <= set(it.metrics)
+
+
 @pytest.mark.parametrize("name", BUILTIN)
 def test_a_corpus_keeps_its_promises(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANTLET_CACHE", str(tmp_path))
