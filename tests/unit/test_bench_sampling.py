@@ -18,9 +18,10 @@ from bench.errors import UserError
 from bench.plan import plan_task
 from bench.registry import make_task
 from bench.sampling import Speaker, with_blanks
-from bench.store import RunStore
+from bench.store import RunStore, read_json
 from tasks.sources import EmbeddedSource
 from tests.toys import free_corpus
+from tests.unit.test_baselines_adversarial_nmt import TINY as ADVERSARIAL
 from tests.unit.test_baselines_maskgan import TINY
 
 MLE = {"epochs": 1, "net": {"embedding": 8, "hidden": 8, "encoder": 4, "attention": 4, "readout": 8, "tied": False}}
@@ -97,6 +98,29 @@ def test_a_source_as_people_have_it_is_answered_as_the_cell_did(
     mine = [i for i, row in enumerate(plain) if len(row.source) <= 3]
     asked = ["\t".join(plain[i].source) for i in mine]
     assert Speaker(path).answers(asked, GREEDY, 0) == [scored[i] for i in mine]
+
+
+@pytest.mark.parametrize(("baseline", "own"), [("mle", MLE), ("adversarial_nmt", ADVERSARIAL)])
+def test_a_corpus_in_subwords_is_learnt_from_and_answered(tmp_path: Path, baseline: str, own: dict[str, Any]) -> None:
+    """No word is unknown, texts are words again, and what a decoding makes of `<unk>` changes nothing."""
+    subwords = {"tokenizer": "bpe", "max_vocab": 400}
+    path = trained(tmp_path, "translation", baseline, "embedded", own, {"translation": subwords})
+    rows = [json.loads(line) for line in (path / "samples.jsonl").read_text().splitlines()]
+    texts: dict[str, list[str]] = {}
+    for row in rows:
+        if (row["stage"], row["split"]) == ("final", "test"):
+            texts.setdefault(row["decoding"], []).append(row["text"])
+    assert texts["beam5@1"] == texts["beam5@1/replace-unk"]
+    assert "〓" not in "".join(texts["greedy"])
+    found = {(row["metric"], row["decoding"]): row["value"] for row in read_json(path / "result.json")["rows"]}
+    assert found["unk", "greedy"] == 0.0
+    assert found["sacrebleu", "greedy"] >= 0.0
+    corpus = make_task("translation", subwords).load(EmbeddedSource(), 60)
+    assert [corpus.decode(corpus.splits["test"].targets)[i] for i in range(5)] == [
+        row.target for row in corpus.splits["test"].examples[:5]
+    ]
+    sources = [row.source[0] for row in corpus.splits["test"].examples]
+    assert Speaker(path).answers(sources, GREEDY, 0) == texts["greedy"]
 
 
 def test_more_turns_than_are_read_are_refused(answering: Path) -> None:
