@@ -68,7 +68,7 @@ def test_a_gpu_that_tells_is_asked_in_percent(monkeypatch: pytest.MonkeyPatch) -
     busy = watched(torch.device("cuda:1"))
     assert busy is not None
     until(lambda: len(asked) > 2)
-    assert busy.take() == 0.37
+    assert busy.take() == pytest.approx(0.37)
     assert set(asked) == {torch.device("cuda:1")}
     busy.close()
 

@@ -39,6 +39,7 @@ RUNS = {  # as tables name them
     "SciTLDR": Run("summarization", "scitldr"),
     "CSL": Run("summarization", "csl"),
     "EN->FR": Run("translation", "translation"),
+    "DE->EN": Run("translation", "de-en"),
     "SciTLDR, no reward": Run("summarization", "scitldr-teacher", control=True),
     "arXiv, longer for D": Run("summarization", "summarization-long-d", control=True),
     "EN->FR, greedy negatives": Run("translation", "translation-greedy", control=True),
