@@ -247,7 +247,9 @@ def _seconds(text: str) -> float:
 def _seeds(text: str) -> tuple[int, ...]:
     numbers = tuple(int(part) for part in text.split(",") if part.strip())
     if len(numbers) == 1 and "," not in text:
-        return tuple(range(_positive(text)))
+        if numbers[0] < 1:
+            raise argparse.ArgumentTypeError(f"{text} is no count of seeds; seed {numbers[0]} alone is written {text},")
+        return tuple(range(numbers[0]))
     return numbers
 
 

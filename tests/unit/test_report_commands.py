@@ -89,6 +89,13 @@ def test_seeds_as_the_flag_reads_them(given: list[int], text: str) -> None:
     assert set(given) == set(read)
 
 
+def test_seed_0_alone_is_told_of_where_no_seed_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parser().parse_args(["run", "--seeds", "0,"]).seeds == (0,)
+    with pytest.raises(SystemExit):
+        parser().parse_args(["run", "--seeds", "0"])
+    assert "0 is no count of seeds; seed 0 alone is written 0," in capsys.readouterr().err
+
+
 VALUES = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
 
 
