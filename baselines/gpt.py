@@ -20,9 +20,9 @@ from baselines.base import Baseline, BaselineConfig, Run
 from baselines.grown import GrownConfig
 from baselines.nets.transformer import MISSING, TransformerLanguageModel, available, initialise
 from baselines.neural import NeuralGenerator
+from baselines.precision import BEFORE, Precision
 from baselines.pretrained import PretrainedGenerator
 from baselines.training.loss import cross_entropy
-from baselines.training.precision import BEFORE, Precision
 from baselines.training.tuning import train_text
 from tasks.base import Corpus, Ragged, Split
 

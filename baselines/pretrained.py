@@ -21,8 +21,8 @@ from baselines.base import Decoding, NotTractable
 from baselines.nets.base import pick
 from baselines.nets.transformer import library
 from baselines.neural import evaluating
+from baselines.precision import whole
 from baselines.sampling import draw
-from baselines.training.precision import whole
 from tasks.base import Corpus, Ragged
 
 CONTEXT = 1024  # tokens, where a checkpoint doesn't say how many it can read

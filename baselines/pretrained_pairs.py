@@ -25,9 +25,9 @@ from baselines.nets.base import AutoregressiveNet, Memory
 from baselines.nets.base import State as NetState
 from baselines.nets.transformer import library
 from baselines.neural import evaluating
+from baselines.precision import BEFORE, Precision, whole
 from baselines.pretrained import SavedOnce, fingerprint, kept
 from baselines.sampling import draw
-from baselines.training.precision import BEFORE, Precision, whole
 from baselines.training.tuning import train_text
 from tasks.base import Corpus, Ragged, Split
 

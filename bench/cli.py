@@ -247,9 +247,9 @@ def _seconds(text: str) -> float:
 def _seeds(text: str) -> tuple[int, ...]:
     numbers = tuple(int(part) for part in text.split(",") if part.strip())
     if len(numbers) == 1 and "," not in text:
-        if numbers[0] < 1:
-            raise argparse.ArgumentTypeError(f"{text} is no count of seeds; seed {numbers[0]} alone is written {text},")
-        return tuple(range(numbers[0]))
+        if numbers == (0,):
+            raise argparse.ArgumentTypeError("0 is no count of seeds; seed 0 alone is written 0,")
+        return tuple(range(_positive(text)))
     return numbers
 
 

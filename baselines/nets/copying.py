@@ -23,7 +23,7 @@ from baselines.nets.base import Memory
 from baselines.nets.cnn_encoder import ConvSeq2Seq
 from baselines.nets.dbam import DBAM
 from baselines.nets.dual_attention import DualAttention
-from baselines.training.precision import whole
+from baselines.precision import whole
 from tasks.base import Vocabulary
 
 NOTHING = -1  # the id of a place that is not copied

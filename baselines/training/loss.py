@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.nets.copying import CopyOutput
+from baselines.precision import whole
 from baselines.sampling import chunk_rows
-from baselines.training.precision import whole
 
 MIN_ROWS = 128  # a chunk of fewer rows spends its time reading the weight matrix, whatever the cache would like
 COLUMNS = 1024  # of the vocabulary, at once, where there is no backward

@@ -18,9 +18,9 @@ from baselines.grown import GrownConfig
 from baselines.merging import merge
 from baselines.nets.base import AutoregressiveNet
 from baselines.neural import CONDITIONAL, NetConfig, NeuralGenerator, build_net, initialise_net
+from baselines.precision import BEFORE, Precision, products_in
 from baselines.training.batches import Collator, Rows, bucketed
 from baselines.training.loss import cross_entropy
-from baselines.training.precision import BEFORE, Precision, products_in
 from baselines.training.valid import valid_nll
 from tasks.base import Corpus, Split
 

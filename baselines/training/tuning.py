@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from baselines.base import Run, State
+from baselines.precision import Precision, products_in
 from baselines.training.batches import Rows, bucketed
-from baselines.training.precision import Precision, products_in
 from baselines.training.saving import moments, set_moments
 from tasks.base import Ragged
 

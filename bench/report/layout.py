@@ -162,7 +162,7 @@ def build(rows: Iterable[ScoreRow]) -> list[Table]:
         UserError: two cells give different values for the same method, configuration and seed.
     """
     tables = []
-    for group in _group(sorted(rows, key=cell_order), lambda row: (row.task, row.task_version, row.data, row.origin)):
+    for group in grouped(sorted(rows, key=cell_order), lambda row: (row.task, row.task_version, row.data, row.origin)):
         methods = [row for row in group if not _in_every_track(row)]
         tracks = sorted(_distinct(row.track for row in methods), key=lambda track: track != SCRATCH) or [SCRATCH]
         for track in tracks:
@@ -209,7 +209,7 @@ def shown(tables: Sequence[Table]) -> list[Table]:
     """Those that people read. Of samples at several temperatures only T = 1, and what a method draws by its own rule
     (LeakGAN's inverse temperature), has a table; the others make curves."""
     kept = []
-    for group in _group(tables, lambda table: (table.section, table.split)):
+    for group in grouped(tables, lambda table: (table.section, table.split)):
         samples = [table for table in group if table.decoding.startswith("sample@")]
         chosen = next((table for table in samples if table.decoding == "sample@1"), samples[0] if samples else None)
         swept = [table for table in samples if table is not chosen and _only_for_a_curve(table)]
@@ -247,7 +247,7 @@ def on_an_axis(metric: str, table: Table) -> bool:
 def _table(rows: list[ScoreRow], failures: list[ScoreRow], split: str, decoding: str, track: str) -> Table:
     first = (rows or failures)[0]
     columns = _columns(rows)
-    groups = _group([*rows, *failures], lambda row: (row.baseline, row.config_hash))
+    groups = grouped([*rows, *failures], lambda row: (row.baseline, row.config_hash))
     several = {
         name for name in _distinct(g[0].baseline for g in groups) if sum(g[0].baseline == name for g in groups) > 1
     }
@@ -320,7 +320,7 @@ def _line(rows: list[ScoreRow], columns: Sequence[Column], tell_config: bool) ->
 
 def _by_stage(rows: Sequence[ScoreRow]) -> list[tuple[str, list[ScoreRow]]]:
     """Pre-training first, then the others in the order of the rows."""
-    groups = [(group[0].stage, group) for group in _group(rows, lambda row: row.stage)]
+    groups = [(group[0].stage, group) for group in grouped(rows, lambda row: row.stage)]
     return sorted(groups, key=lambda pair: pair[0] != "pretrain")
 
 
@@ -350,7 +350,7 @@ def _failures(rows: Iterable[ScoreRow], done: set[int]) -> tuple[Failure, ...]:
     for row in rows:
         if is_failure(row) and _seed(row) not in done:
             by_seed.setdefault(_seed(row), row)
-    groups = _group([by_seed[seed] for seed in sorted(by_seed)], lambda row: (row.status, row.reason))
+    groups = grouped([by_seed[seed] for seed in sorted(by_seed)], lambda row: (row.status, row.reason))
     return tuple(Failure(group[0].status, group[0].reason, tuple(map(_seed, group))) for group in groups)
 
 
@@ -375,7 +375,7 @@ def _distinct(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-def _group(items: Iterable[T], key: Callable[[T], K]) -> list[list[T]]:
+def grouped(items: Iterable[T], key: Callable[[T], K]) -> list[list[T]]:
     """Groups in the order of their first members."""
     groups: dict[K, list[T]] = {}
     for item in items:

@@ -7,11 +7,12 @@ they were measured. What makes the measurements others stands below, once for ea
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.report import layout, wording
+from bench.report.layout import grouped
 from bench.report.markdown import escape, fence, table_row
 from bench.report.reported import PARTS, Pair, Reported, dataset, left_out, note, ours, theirs, write_pairs
 from bench.store import write_text
@@ -41,23 +42,21 @@ class Ours(NamedTuple):
 
 
 class Measurements:
-    """Those of a task, in the order in which they come: theirs are `1`, `2`, ..., ours `a`, `b`, ..."""
+    """Those of a task, in the order of its tables: theirs are `1`, `2`, ..., ours `a`, `b`, ..."""
 
     def __init__(self, found: Sequence[Pair]) -> None:
-        self.theirs = {
-            each: str(i) for i, each in enumerate(dict.fromkeys(_theirs(pair.reported) for pair in found), 1)
-        }
-        self.ours = {each: _letter(i) for i, each in enumerate(dict.fromkeys(map(_ours, found)))}
+        papers = dict.fromkeys(_theirs(pair.reported) for pair in found)
+        in_order = [pair for of_metric in grouped(found, _metric) for pair in of_metric]
+        self.theirs = {each: str(i) for i, each in enumerate(papers, 1)}
+        self.ours = {each: _letter(i) for i, each in enumerate(dict.fromkeys(map(_ours, in_order)))}
         both: list[Theirs | Ours] = [*self.theirs, *self.ours]
         self.told = [i for i in range(len(PARTS)) if any(each.parts[i] for each in both)]
         """Places of the parts that any of them has."""
 
     def alike(self) -> list[tuple[tuple[str, ...], str]]:
         """Parts of ours, each with the letters of all that have them: metrics of the same texts."""
-        groups: dict[tuple[str, ...], list[str]] = {}
-        for each, letter in self.ours.items():
-            groups.setdefault(each.parts, []).append(letter)
-        return [(parts, ", ".join(letters)) for parts, letters in groups.items()]
+        groups = grouped(self.ours, lambda our: our.parts)
+        return [(group[0].parts, ", ".join(self.ours[our] for our in group)) for group in groups]
 
 
 def write_reported(found: Sequence[Pair], numbers: Sequence[Reported], directory: Path) -> tuple[Path, Path]:
@@ -71,11 +70,11 @@ def write_reported(found: Sequence[Pair], numbers: Sequence[Reported], directory
 def markdown(found: Sequence[Pair], numbers: Sequence[Reported]) -> str:
     """The whole file, a section for each task."""
     parts = ["# Reported against reproduced", _LEGEND]
-    for task, here in _by_task(found):
-        known = Measurements(here)
+    for here in grouped(found, _task):
+        task, known = _task(here[0]), Measurements(here)
         parts += [f"## {escape(task)}", *(f"Of all rows: {escape(each)}." for each in note(task))]
-        for metric, of_metric in _by_metric(here):
-            parts += [f"### {escape(metric)}", _table(of_metric, known)]
+        for of_metric in grouped(here, _metric):
+            parts += [f"### {escape(_metric(of_metric[0]))}", _table(of_metric, known)]
         parts += ["### What differs", _what_differs(known)]
         parts += ["Signatures of ours:", fence([f"({letter}) {each.signature}" for each, letter in known.ours.items()])]
         lacking = _lacking(here, [number for number in numbers if number.our_task == task])
@@ -88,7 +87,8 @@ def _table(here: Sequence[Pair], known: Measurements) -> str:
     head = ["system", "theirs", "metric", "reported", "confidence"]
     head += [f"ours ({known.ours[each]}): {escape(each.name)}" for each in measured]
     rows = [table_row(head), table_row([":--", "--:", ":--", "--:", ":--", *([":--"] * len(measured))])]
-    for number, beside in _by_number(here):
+    for beside in grouped(here, _number):
+        number = _number(beside[0])
         values = [escape("; ".join(_value(pair) for pair in beside if _ours(pair) == each)) or "-" for each in measured]
         cells = [number.system, known.theirs[_theirs(number)], number.metric, number.value, _confidence(number)]
         rows.append(table_row([*map(escape, cells), *values]))
@@ -110,10 +110,11 @@ def _what_differs(known: Measurements) -> str:
 def text(found: Sequence[Pair], numbers: Sequence[Reported]) -> str:
     """The same for a terminal: plain text, some lines a number."""
     lines = ["reported against reproduced: different measurements, neither subtracted nor ranked"]
-    for task, here in _by_task(found):
-        known = Measurements(here)
+    for here in grouped(found, _task):
+        task, known = _task(here[0]), Measurements(here)
         lines += ["", task, *(f" of all rows: {each}" for each in note(task))]
-        for number, beside in _by_number(here):
+        for beside in grouped(here, _number):
+            number = _number(beside[0])
             about = f"{number.metric} {number.value} ({_confidence(number)})"
             lines.append(" " + wording.clean(f"{number.system} [{known.theirs[_theirs(number)]}]: {about}"))
             for measured in dict.fromkeys(map(_ours, beside)):
@@ -151,25 +152,16 @@ def _lacking(found: Sequence[Pair], numbers: Sequence[Reported]) -> str:
     return "; ".join(f"{name}: {count} number{'s' * (count > 1)}" for name, count in counts.items())
 
 
-def _by_task(found: Iterable[Pair]) -> list[tuple[str, list[Pair]]]:
-    groups: dict[str, list[Pair]] = {}
-    for pair in found:
-        groups.setdefault(pair.reported.our_task, []).append(pair)
-    return list(groups.items())
+def _task(pair: Pair) -> str:
+    return pair.reported.our_task
 
 
-def _by_metric(found: Iterable[Pair]) -> list[tuple[str, list[Pair]]]:
-    groups: dict[str, list[Pair]] = {}
-    for pair in found:
-        groups.setdefault(pair.reported.our_metric, []).append(pair)
-    return list(groups.items())
+def _metric(pair: Pair) -> str:
+    return pair.reported.our_metric
 
 
-def _by_number(found: Iterable[Pair]) -> list[tuple[Reported, list[Pair]]]:
-    groups: dict[Reported, list[Pair]] = {}
-    for pair in found:
-        groups.setdefault(pair.reported, []).append(pair)
-    return list(groups.items())
+def _number(pair: Pair) -> Reported:
+    return pair.reported
 
 
 def _theirs(number: Reported) -> Theirs:

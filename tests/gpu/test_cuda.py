@@ -16,7 +16,7 @@ from tasks.base import Corpus, Ragged
 from tests.conformance.methods import LETTERS, method, supports
 from tests.fakes import FakeRun
 from tests.toys import conditional_corpus, free_corpus
-from tests.unit.test_training_precision import NETS, check_rounding
+from tests.unit.test_baselines_precision import NETS, check_rounding
 
 pytestmark = [
     pytest.mark.gpu,

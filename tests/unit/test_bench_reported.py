@@ -156,6 +156,28 @@ def test_a_number_that_ours_was_not_measured_like_has_a_dash() -> None:
     assert "| 29.97 | stated in slides | - | mle 9.000 (1) |" in page
 
 
+def test_letters_run_on_from_table_to_table() -> None:
+    """Though the numbers' order is by system, whose second metric comes before the next system's first."""
+    decodings = ("greedy", "beam5@1")
+    rows = [
+        ours(
+            metric=metric,
+            baseline=name,
+            decoding=how,
+            signature=SIGNATURE.replace("sacrebleu", metric).replace("greedy", how),
+        )
+        for metric in ("sacrebleu", "chrf")
+        for name, hows in (("seqgan", decodings[:1]), ("mle", decodings))
+        for how in hows
+    ]
+    numbers = [
+        dataclasses.replace(NUMBER, method=method, our_metric=metric)
+        for method in ("seqgan", "mle")
+        for metric in ("sacrebleu", "chrf")
+    ]
+    assert re.findall(r"ours \((.)\):", markdown(pairs(rows, numbers), numbers)) == ["a", "b", "c", "d"]
+
+
 def test_what_makes_the_measurements_others_stands_once_for_each_of_both_sides() -> None:
     chrf = ours(metric="chrf", signature=SIGNATURE.replace("sacrebleu", "chrf"), value=50.0)
     numbers = [NUMBER, dataclasses.replace(NUMBER, system="Other", value="30.1")]

@@ -14,12 +14,13 @@ import baselines
 from baselines.gpt import GPT
 from baselines.merging import merge
 from baselines.mle import MLE, Transformer
+from baselines.nets import attention
 from baselines.nets.transformer import available
 from baselines.neural import build_net, initialise_net
+from baselines.precision import products_in
 from baselines.training.batches import Collator
 from baselines.training.loss import cross_entropy
 from baselines.training.mle import MLEConfig
-from baselines.training.precision import products_in
 from tests.checkpoints import make_checkpoint, make_pair_checkpoint
 from tests.conformance.methods import LETTERS, cls, method, supports
 from tests.fakes import FakeRun
@@ -72,6 +73,17 @@ def check_rounding(name: str, device: torch.device) -> None:
 @pytest.mark.parametrize("name", NETS)
 def test_loss_and_gradient_of_every_network_are_those_of_float32_but_for_rounding(name: str) -> None:
     check_rounding(name, CPU)
+
+
+@pytest.mark.parametrize("name", ["rnnsearch", "rnnsearch-gru", "dual_attention", "dbam", "copying"])
+def test_attention_computed_again_for_the_gradient_has_the_same_precision(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss, gradient = loss_and_gradient(name, "bfloat16")
+    monkeypatch.setattr(attention, "NUMBERS", 1)
+    again, found = loss_and_gradient(name, "bfloat16")
+    assert again == pytest.approx(loss, rel=2e-3)
+    assert torch.cosine_similarity(gradient, found, dim=0) > 0.999
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
